@@ -1,0 +1,45 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nova-bench[openai]"]
+# [tool.nova-bench]
+# name = "OpenAI-compatible server"
+# outputs = ["text"]
+# boxes = "xyxy/1000"
+# sends = "vendor"
+# transport = ["base_url", "key_env", "concurrency", "deadline", "attempt_timeout"]
+# ///
+"""Any model behind an OpenAI-compatible server: ``--model openai:MODEL -o base_url=http://localhost:8000/v1``.
+
+OpenAI itself without ``base_url``; vLLM, SGLang, llama.cpp, Ollama and most vendors with theirs. The key is read from the
+environment variable ``OPENAI_API_KEY`` or from the one that ``-o key_env=NAME`` names; a server on this machine or in a private
+network needs none.
+"""
+
+from __future__ import annotations
+
+import nova_bench as nb
+from nova_bench.errors import UsageError
+
+
+def load(
+    *,
+    model: str = "",
+    base_url: str = "https://api.openai.com/v1",
+    key_env: str = "OPENAI_API_KEY",
+    concurrency: int = 16,
+    deadline: float = 600.0,
+    attempt_timeout: float = 300.0,
+    max_tokens_field: str = "max_tokens",
+) -> nb.Adapter:
+    """Return the adapter of a model that the server knows by this name."""
+    if not model:
+        raise UsageError("which model? name it as the server knows it: --model openai:MODEL")
+    return nb.backends.OpenAIChat(
+        model=model,
+        base_url=base_url,
+        key_env=key_env,
+        concurrency=concurrency,
+        deadline=deadline,
+        attempt_timeout=attempt_timeout,
+        max_tokens_field=max_tokens_field,
+    )

@@ -1,0 +1,136 @@
+"""nova_bench measures vision-language models on medical images: tasks, adapters, scores with intervals.
+
+The public names are here, and each is imported on its first use:
+
+>>> import nova_bench as nb
+>>> nb.Box(0, 0, 10, 20).score
+1.0
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Adapter": "types",
+    "AdapterError": "errors",
+    "Box": "boxes",
+    "Card": "types",
+    "Cell": "types",
+    "Context": "types",
+    "DataError": "errors",
+    "Frame": "boxes",
+    "GenParams": "types",
+    "Image": "images",
+    "Item": "types",
+    "Metric": "types",
+    "NovaBenchError": "errors",
+    "Prediction": "types",
+    "Prompt": "types",
+    "Reference": "task",
+    "Request": "types",
+    "Response": "types",
+    "Run": "run",
+    "Sample": "types",
+    "Scorer": "types",
+    "Settings": "run",
+    "Source": "data",
+    "Table": "table",
+    "Task": "task",
+    "Usage": "types",
+    "UsageError": "errors",
+    "each": "adapter",
+    "evaluate": "run",
+    "find_runs": "run",
+    "from_table": "metrics.lifted",
+    "load_model": "catalog",
+    "load_task": "catalog",
+    "open_run": "run",
+    "per_sample": "scorers.lifted",
+}
+
+if TYPE_CHECKING:
+    from nova_bench import backends
+    from nova_bench.adapter import each
+    from nova_bench.boxes import Box, Frame
+    from nova_bench.catalog import load_model, load_task
+    from nova_bench.data import Source
+    from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
+    from nova_bench.images import Image
+    from nova_bench.metrics.lifted import from_table
+    from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
+    from nova_bench.scorers.lifted import per_sample
+    from nova_bench.table import Table
+    from nova_bench.task import Reference, Task
+    from nova_bench.types import (
+        Adapter,
+        Card,
+        Cell,
+        Context,
+        GenParams,
+        Item,
+        Metric,
+        Prediction,
+        Prompt,
+        Request,
+        Response,
+        Sample,
+        Scorer,
+        Usage,
+    )
+
+__all__ = [
+    "Adapter",
+    "AdapterError",
+    "Box",
+    "Card",
+    "Cell",
+    "Context",
+    "DataError",
+    "Frame",
+    "GenParams",
+    "Image",
+    "Item",
+    "Metric",
+    "NovaBenchError",
+    "Prediction",
+    "Prompt",
+    "Reference",
+    "Request",
+    "Response",
+    "Run",
+    "Sample",
+    "Scorer",
+    "Settings",
+    "Source",
+    "Table",
+    "Task",
+    "Usage",
+    "UsageError",
+    "backends",
+    "each",
+    "evaluate",
+    "find_runs",
+    "from_table",
+    "load_model",
+    "load_task",
+    "open_run",
+    "per_sample",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "backends":
+        return importlib.import_module("nova_bench.backends")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nova_bench' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"nova_bench.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,35 @@
+"""Ways to reach a model: each is a class whose ``generate`` keeps the adapter contract (`nova_bench.adapter`).
+
+Names resolve on first use, so that asking for one backend imports neither the others nor any vendor's package.
+
+>>> import nova_bench.backends
+>>> nova_bench.backends.OpenAIChat.__module__
+'nova_bench.backends.openai_chat'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from nova_bench.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from nova_bench.backends.openai_chat import OpenAIChat
+    from nova_bench.backends.replay import Replay
+
+__all__ = ["OpenAIChat", "Replay"]
+
+_HOMES = {"OpenAIChat": "nova_bench.backends.openai_chat", "Replay": "nova_bench.backends.replay"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        if name.startswith("_") or name.islower():  # a submodule, or what the import system and inspect ask every module for
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(str(UnknownNameError("backend", name, __all__, __name__)))
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,371 @@
+"""The command line: one function a verb, each a call to one public function."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nova_bench import __version__
+from nova_bench.errors import NovaBenchError, UsageError
+
+if TYPE_CHECKING:
+    from nova_bench.evaluate import Progress
+    from nova_bench.run import Run, Settings
+
+DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 incomplete or a check failed, 2 wrong use."""
+    parsed = _parser().parse_args(arguments)
+    parsed.words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's stop is a Ctrl-C
+    try:
+        code: int = parsed.verb(parsed)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        return _complain(error, WRONG_USE)
+    except NovaBenchError as error:
+        return _complain(error, INCOMPLETE)
+    except KeyboardInterrupt:
+        print("stopped; give the same command again to go on", file=sys.stderr)
+        return INCOMPLETE
+    except BrokenPipeError:
+        # The reader (head, a closed pager) has what it wanted; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _complain(error: NovaBenchError, code: int) -> int:
+    print(f"nova-bench: {error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nova-bench", description="Measures vision-language models on medical images.")
+    parser.add_argument("--version", action="version", version=f"nova-bench {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    demo = verbs.add_parser("demo", help="the mini suite with the built-in baselines, then tables")
+    demo.add_argument("--out", type=Path, default=None, help="folder of the demo's runs (default: runs/demo)")
+    demo.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    demo.set_defaults(verb=_demo)
+
+    listing = verbs.add_parser("list", help="tasks, adapters, suites, metrics")
+    listing.add_argument("what", nargs="?", choices=("tasks", "adapters", "suites", "metrics"))
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(verb=_list)
+
+    show = verbs.add_parser("show", help="a task's, adapter's, suite's or metric's page")
+    show.add_argument("name")
+    show.set_defaults(verb=_show)
+
+    doctor = verbs.add_parser("doctor", help="what this installation has and lacks")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(verb=_doctor)
+
+    run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
+    run.add_argument("tasks", nargs="+", metavar="SUITE|TASK[@key=value]", help="suites, tasks, or paths of task files with a slash")
+    run.add_argument("--model", required=True, metavar="ADAPTER[:MODEL]", help="a name, or the path of an adapter file with a slash")
+    run.add_argument("-o", dest="options", action="append", default=[], metavar="key=value", help="an option of the adapter")
+    run.add_argument("-p", dest="params", action="append", default=[], metavar="key=value", help="temperature, max_tokens, seed or stop")
+    run.add_argument("--data", help="mini, full or the path of a folder in the hub's layout (default: full)")
+    run.add_argument("--limit", type=int, metavar="N", help="only N clusters (cases); a larger N later goes on from there")
+    run.add_argument("--repeats", type=int, default=1, metavar="N", help="ask each sample N times")
+    run.add_argument("--concurrency", type=int, metavar="N", help="requests in flight, for adapters that have it")
+    run.add_argument("--accept-license", action="store_true", help="accept the data set's licence (see show TASK); remembered")
+    run.add_argument("--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)")
+    run.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    run.set_defaults(verb=_run)
+
+    score = verbs.add_parser("score", help="rows and metrics again from the log, without the model")
+    report = verbs.add_parser("report", help="cells: overall and by slice")
+    for verb in (score, report):
+        verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or one with runs below it")
+        verb.add_argument("--data", help="where the data set is now, if it moved")
+        verb.add_argument("--json", action="store_true", help="print one JSON document")
+    score.set_defaults(verb=_report, fresh=True, coco=False, slices=False)
+    report.add_argument("--coco", action="store_true", help="also recompute AP with pycocotools and print both")
+    report.add_argument("--no-slices", dest="slices", action="store_false", help="only the overall numbers")
+    report.set_defaults(verb=_report, fresh=False)
+    return parser
+
+
+def _settings(parsed: argparse.Namespace) -> Settings:
+    from nova_bench.run import Settings
+
+    home = Path.home()
+    return Settings(
+        cache=Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "nova_bench",
+        config=Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "nova_bench",
+        accept_license=getattr(parsed, "accept_license", False),
+        command=["nova-bench", *parsed.words],
+    )
+
+
+def _pairs(given: Sequence[str], flag: str) -> dict[str, str]:
+    """Return the mapping of ``key=value`` words."""
+    pairs: dict[str, str] = {}
+    for word in given:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} {word!r}: expected key=value")
+        if key in pairs:
+            raise UsageError(f"{flag} {key} is given twice")
+        pairs[key] = value
+    return pairs
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from nova_bench.catalog import expand
+
+    asked: list[tuple[str, str]] = []
+    for word in parsed.tasks:
+        names, data = expand(word)
+        asked += [(name, parsed.data or data or "full") for name in names]
+    options = _pairs(parsed.options, "-o")
+    if parsed.concurrency is not None:
+        if parsed.concurrency < 1:
+            raise UsageError(f"--concurrency {parsed.concurrency}: expected 1 or more")
+        options["concurrency"] = str(parsed.concurrency)
+    runs = _evaluate(parsed, asked, parsed.model, options, parsed.out)
+    return _print_runs(parsed, runs, fresh=False, slices=False)
+
+
+def _evaluate(parsed: argparse.Namespace, asked: Sequence[tuple[str, str]], model: str, options: Mapping[str, str], out: Path | None) -> list[Run]:
+    """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended."""
+    from nova_bench.run import evaluate
+
+    runs: list[Run] = []
+    for name, data in asked:
+        folder = out if out is None or len(asked) == 1 else out / name.replace("/", "_")
+        with _Watch(name) as watch:
+            run = evaluate(
+                name,
+                model,
+                options=options,
+                data=data,
+                out=folder,
+                limit=getattr(parsed, "limit", None),
+                repeats=getattr(parsed, "repeats", 1),
+                params=_pairs(getattr(parsed, "params", []), "-p"),
+                settings=_settings(parsed),
+                watch=watch.show,
+            )
+        runs.append(run)
+        progress = run.progress
+        assert progress is not None  # evaluate always sets it
+        for message in progress.messages:
+            print(f"{run.plan.spelling}: {message}", file=sys.stderr)
+        if progress.failed > len(progress.messages):
+            print(f"{run.plan.spelling}: {progress.failed} requests failed in all", file=sys.stderr)
+        if progress.error is not None:
+            _explain(run, progress.error)
+            break
+    return runs
+
+
+def _explain(run: Run, error: BaseException) -> None:
+    """Say what ended a run early; what was answered is in its folder."""
+    what = "stopped" if isinstance(error, KeyboardInterrupt) else f"{error}" if isinstance(error, NovaBenchError) else f"{type(error).__name__}: {error}"
+    print(f"nova-bench: {run.plan.spelling}: {what}", file=sys.stderr)
+    if error.__traceback__ is not None and not isinstance(error, (KeyboardInterrupt, NovaBenchError)):
+        import traceback
+
+        frames = traceback.extract_tb(error.__traceback__)
+        print(f"  in {frames[-1].filename} line {frames[-1].lineno}", file=sys.stderr)
+    print(f"  what was answered is in {run.folder}; the same command goes on from there", file=sys.stderr)
+
+
+class _Watch:
+    """Progress on standard error: a live line on a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        from nova_bench.render import console
+
+        self.name = name
+        self.console = console(to_stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total}"),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("[red]{task.fields[failed]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.line = self.bar.add_task(name, total=None, rate="", failed="")
+        self.said = self.began = 0.0
+
+    def __enter__(self) -> _Watch:
+        import time
+
+        self.began = self.said = time.monotonic()
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show where the run stands."""
+        import time
+
+        now = time.monotonic()
+        rate = (progress.answered + progress.failed) / max(now - self.began, 1e-6)
+        failed = f"{progress.failed} failed" if progress.failed else ""
+        if progress.stopping:
+            failed += " stopping: waiting for what is in flight (Ctrl-C again ends at once)"
+        self.bar.update(self.line, completed=progress.done, total=progress.total, rate=f"{rate:.1f}/s", failed=failed)
+        if not self.console.is_terminal and now - self.said >= 10:
+            self.said = now
+            left = f", {(progress.total - progress.done) / rate:.0f} s left" if progress.total and rate > 0 else ""
+            print(f"{self.name}: {progress.done}/{progress.total or '?'}, {rate:.1f}/s, {progress.failed} failed{left}", file=sys.stderr)
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from nova_bench.run import find_runs, open_run
+
+    folders = [folder for given in parsed.runs for folder in find_runs(given)]
+    runs = [open_run(folder, data=parsed.data, settings=_settings(parsed)) for folder in folders]
+    return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
+
+
+def _print_runs(parsed: argparse.Namespace, runs: Sequence[Run], *, fresh: bool, slices: bool, coco: bool = False) -> int:
+    """Print the reports of runs, as tables or as one JSON document; 1 if one of them is incomplete."""
+    from nova_bench.report import SCHEMA_VERSION
+
+    reports = [run.report(fresh=fresh) for run in runs]
+    references = [_coco(run) if coco else None for run in runs]
+    if parsed.json:
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "cells": [cell for report in reports for cell in report["cells"]],
+            "runs": [
+                {"folder": str(run.folder), **{key: value for key, value in report.items() if key not in ("cells", "schema_version")}, "coco": reference}
+                for run, report, reference in zip(runs, reports, references, strict=True)
+            ],
+        }
+        print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
+    else:
+        from nova_bench import render
+
+        console = render.console()
+        for report, reference in zip(reports, references, strict=True):
+            console.print(render.report(report, slices=slices))
+            if reference is not None:
+                rows = [(name, f"{pair['ours']:.12f}", f"{pair['pycocotools']:.12f}") for name, pair in reference.items()]
+                console.print(render.listing("AP recomputed with pycocotools", ("metric", "ours", "pycocotools"), rows))
+            console.print()
+    incomplete = any(cell["incomplete"] for report in reports for cell in report["cells"])
+    stopped = any(run.progress is not None and run.progress.error is not None for run in runs)
+    return INCOMPLETE if incomplete or stopped else DONE
+
+
+def _coco(run: Run) -> dict[str, dict[str, float | None]] | None:
+    """Return AP as pycocotools computes it beside ours; None for a task without boxes."""
+    from nova_bench.run import recompute_coco
+
+    return recompute_coco(run)
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from nova_bench.catalog import expand
+
+    names, data = expand("mini")
+    out = parsed.out or Path("runs/demo")
+    runs: list[Run] = []
+    for model in ("symmetry", "prior"):
+        runs += _evaluate(parsed, [(name, data or "mini") for name in names], model, {}, out / model)
+    code = _print_runs(parsed, runs, fresh=False, slices=False)
+    if not parsed.json:
+        print(f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization")
+    return code
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from nova_bench import catalog
+
+    wanted = (parsed.what,) if parsed.what else ("suites", "tasks", "adapters")
+    found: dict[str, list[dict[str, str]]] = {}
+    if "suites" in wanted:
+        found["suites"] = [{"name": name, "about": suite["about"], "tasks": " ".join(suite["tasks"])} for name, suite in catalog.suites().items()]
+    if "tasks" in wanted:
+        found["tasks"] = [{"name": task.name, "about": task.about(), "from": task.door} for task in catalog.find_all("tasks")]
+    if "adapters" in wanted:
+        found["adapters"] = [
+            {"name": adapter.name, "about": header.get("name", "") if isinstance(header, dict) else header, "from": adapter.door}
+            for adapter, header in catalog.describe_adapters()
+        ]
+    if "metrics" in wanted:
+        tasks = [catalog.load_task(task.name) for task in catalog.find_all("tasks")]
+        found["metrics"] = [{"name": metric.name, "task": task.name, "about": metric.about} for task in tasks for metric in task.metrics]
+    if parsed.json:
+        print(json.dumps({"schema_version": 1, **found}, indent=1))
+        return DONE
+    # Plain columns and no rich: this verb answers at once.
+    for kind, entries in found.items():
+        print(f"{kind}:")
+        width = max((len(entry["name"]) for entry in entries), default=0)
+        for entry in entries:
+            print(f"  {entry['name']:<{width}}  {entry['about']}")
+    return DONE
+
+
+def _show(parsed: argparse.Namespace) -> int:
+    from nova_bench import catalog, render
+    from nova_bench.errors import UnknownNameError
+    from nova_bench.task import split_spelling
+
+    console = render.console()
+    suites = catalog.suites()
+    names = {kind: [found.name for found in catalog.find_all(kind)] for kind in ("tasks", "adapters")}
+    head = split_spelling(parsed.name)[0]
+    if parsed.name in suites:
+        console.print(render.listing(parsed.name, ("task",), [(task,) for task in suites[parsed.name]["tasks"]]))
+        console.print(suites[parsed.name]["about"])
+    elif head in names["tasks"]:
+        for part in render.task_page(catalog.load_task(head)):
+            console.print(part)
+    elif parsed.name in names["adapters"] or "/" in parsed.name:
+        found = catalog.find("adapters", parsed.name)
+        header = catalog.read_header(found.source(), found.name)
+        console.print(render.listing(found.name, ("", ""), [("about", found.about()), *((key, str(value)) for key, value in header.items())]))
+        console.print(render.listing("options", ("option", "default"), [(key, repr(value)) for key, value in catalog.adapter_options(found).items()]))
+    else:
+        metrics = {metric.name: (task, metric) for task in map(catalog.load_task, names["tasks"]) for metric in task.metrics}
+        if parsed.name not in metrics:
+            raise UnknownNameError("name", parsed.name, [*suites, *names["tasks"], *names["adapters"], *metrics], "suites, tasks, adapters and metrics")
+        task, metric = metrics[parsed.name]
+        console.print(render.listing(metric.name, ("", ""), [("task", task.name), ("version", str(metric.version)), ("what it is", metric.about)]))
+    return DONE
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from nova_bench.doctor import checkup
+
+    findings = checkup(_settings(parsed).cache, _settings(parsed).config)
+    if parsed.json:
+        print(json.dumps({"schema_version": 1, "findings": findings}, indent=1))
+    else:
+        from nova_bench import render
+
+        rows = [({"ok": "ok", "lacks": "-", "fault": "FAULT"}[finding["state"]], finding["what"], finding["detail"]) for finding in findings]
+        render.console().print(render.listing("nova-bench doctor", ("", "what", ""), rows))
+    return INCOMPLETE if any(finding["state"] == "fault" for finding in findings) else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,360 @@
+"""Where rows come from: the hub at a pinned commit, a folder in the hub's layout, or the embedded mini set; one code path.
+
+The three differ in how a folder is found. From there on a data set is a folder with one Parquet table and the images that the
+table names by paths relative to the folder; rows are read through Hugging Face ``datasets``, which is imported only then.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import re
+import stat
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from nova_bench.errors import DataError
+from nova_bench.hub import fetch_snapshot
+from nova_bench.images import DigestIndex, Image
+
+Kind = Literal["full", "path", "mini"]
+
+_OUTWARD = re.compile(r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:$|[/\\])|\0")
+_BATCH = 1000  # rows that are Python objects at once
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a task declares about its data set."""
+
+    name: str
+    """As people call it."""
+    hub: str
+    """Its repository on the hub: ``owner/name``."""
+    revision: str
+    """The branch, tag or commit that is asked for; the commit it stands for is recorded."""
+    table: str
+    """The Parquet file, relative to the repository."""
+    key: str
+    """The column that tells rows apart: no value may be missing or stand twice."""
+    images: str | None
+    """The column with the images' paths, relative to the repository; None for texts only."""
+    required: tuple[str, ...]
+    """Columns that must be there."""
+    license: str
+    license_url: str
+    gated: bool = False
+    """Whether the hub gives it to approved accounts only."""
+    mini: str | None = None
+    """Folder of the embedded sample, under the content's ``data/``."""
+    size: str = ""
+    """For people: "906 images, 281 cases"."""
+
+
+class Data:
+    """An opened data set: rows, images and a digest of both. `open_data` makes it.
+
+    Args:
+        source: What the task declares.
+        kind: Which of the three sources it is.
+        folder: The folder that holds the table and the images.
+        revision: The hub's commit; None for a folder and for the embedded set.
+        digests: The index of image digests.
+    """
+
+    def __init__(self, source: Source, kind: Kind, folder: Path, revision: str | None, digests: DigestIndex) -> None:
+        self.source, self.kind, self.folder, self.revision, self.digests = source, kind, folder, revision, digests
+        self._roots = _roots(folder, kind)
+        self._parents: dict[str, str] = {}
+
+    @property
+    def table(self) -> Path:
+        """The Parquet file."""
+        return self.folder / self.source.table
+
+    @cached_property
+    def n_rows(self) -> int:
+        """How many rows the table has."""
+        import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+        return int(pq.read_metadata(self.table).num_rows)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows in the table's order, as Python objects; only a batch of them is held.
+
+        Raises:
+            DataError: The table is damaged.
+        """
+        import datasets  # type: ignore[import-untyped, unused-ignore]
+
+        pattern = re.sub(r"([*?[])", r"[\1]", str(self.table.absolute()))  # a folder's name is no glob pattern
+        try:
+            with tempfile.TemporaryDirectory() as scratch:  # for its lock file: nothing is cached when rows are streamed
+                stream = datasets.load_dataset(
+                    "parquet", data_files={"rows": [pattern]}, split="rows", streaming=True, cache_dir=scratch
+                )
+            for batch in stream.with_format("arrow").iter(batch_size=_BATCH):
+                yield from batch.to_pylist()
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:  # pyarrow's errors are one of the first two
+            raise _damaged(self.table, error) from error
+
+    def image(self, relative: object) -> Image:
+        """Return an image that the table names; its file is there and lies within the data set.
+
+        Args:
+            relative: The path as the table has it, relative to the data set's folder.
+
+        Raises:
+            DataError: It is no relative path, leads out of the folder (by ``..`` or by a link) or is not there.
+        """
+        if not isinstance(relative, str) or not relative:
+            raise DataError(f"a row of {self.source.table} names no image: {self.source.images} is {relative!r}, expected a path")
+        if not _is_confined(relative):
+            raise DataError(
+                f"image path {relative!r} of {self.source.table} leads out of the data set; expected a path below {self.folder}"
+            )
+        folder, _, name = relative.rpartition("/")
+        if folder not in self._parents:
+            self._check_within(os.path.realpath(self.folder / folder), relative)
+            self._parents[folder] = os.path.join(self.folder, folder)
+        path = os.path.join(self._parents[folder], name)
+        try:
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                real = os.path.realpath(path)
+                self._check_within(real, relative)
+                mode = os.stat(real).st_mode
+        except (OSError, ValueError) as error:
+            raise DataError(f"image {relative} is missing: {path} does not exist. {self._remedy()}") from error
+        if not stat.S_ISREG(mode):
+            raise DataError(f"image {relative} is no file: {path}. {self._remedy()}")
+        return Image(path=path, name=relative)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of table and images, in hex; the same for a hub copy and a folder with the same files.
+
+        It covers the table's sha256 and, sorted by path, that of each image it names; one that is not there counts as "missing".
+        """
+        with self.table.open("rb") as file:
+            whole = hashlib.sha256(f"table {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        for relative in _image_paths(self.source, self.table):
+            try:
+                found = self.digests.digest(self.image(relative))
+            except DataError:
+                found = "missing"
+            whole.update(f"{found} {relative}\n".encode("utf-8", "surrogatepass"))
+        self.digests.save()
+        return whole.hexdigest()
+
+    def _check_within(self, real: str, relative: str) -> None:
+        if not any(real == root or real.startswith(root + os.sep) for root in self._roots):
+            raise DataError(
+                f"image path {relative!r} leads out of the data set by a link, to {real}; put the file itself into {self.folder}"
+            )
+
+    def _remedy(self) -> str:
+        if self.kind == "mini":
+            return "The embedded data are incomplete; install nova-bench again."
+        if self.kind == "full":
+            return f"The hub's commit {self.revision} lacks it; another commit, or --data PATH with a complete copy, may have it."
+        return f"Put it there, or fetch the data set again: {_download_command(self.source)}"
+
+
+def open_data(
+    source: Source,
+    where: str,
+    *,
+    content: Path,
+    cache: Path,
+    config: Path,
+    accept_license: bool = False,
+    pinned: str | None = None,
+    digests: DigestIndex | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Data:
+    """Open a data set from one of its three sources.
+
+    Args:
+        source: What the task declares.
+        where: ``full`` (the hub, into its client's own cache), ``mini`` (embedded), or the path of a folder in the hub's layout.
+        content: The content folder that holds the embedded sets (``tasks/data``).
+        cache: The user's cache folder, for digests of images.
+        config: The user's config folder, whose ``licenses.toml`` remembers accepted licences.
+        accept_license: Whether the user accepts the licence now; asked for ``full`` only.
+        pinned: A commit that an earlier run recorded; it is fetched whatever the branch points to now.
+        digests: The index of image digests; None makes one in `cache`.
+        progress: Called with (files there, files in all) while images are downloaded.
+
+    Raises:
+        DataError: The data set is not there, not accepted, not reachable, damaged, lacks columns or has duplicate keys.
+
+    >>> source = Source("X", "owner/x", "main", "data/x.parquet", "id", None, ("id",), "MIT", "https://opensource.org/license/mit")
+    >>> open_data(source, "mini", content=Path("tasks/data"), cache=Path("cache"), config=Path("config"))
+    Traceback (most recent call last):
+    nova_bench.errors.DataError: X has no embedded sample; use --data full or --data PATH
+    """
+    kind: Kind
+    revision = None
+    if where == "mini":
+        if source.mini is None:
+            raise DataError(f"{source.name} has no embedded sample; use --data full or --data PATH")
+        kind, folder = "mini", content / source.mini
+    elif where == "full":
+        _check_license(source, config, accept_license)
+        kind = "full"
+        folder = fetch_snapshot(
+            source.hub,
+            source.table,
+            pinned or source.revision,
+            recorded=pinned is not None,
+            files=lambda snapshot: [path for path in _image_paths(source, snapshot / source.table) if _is_confined(path)],
+            ways=_ways_on(source),
+            progress=progress,
+        )
+        revision = folder.name
+    else:
+        kind, folder = "path", Path(where).expanduser()
+    if not (folder / source.table).is_file():
+        raise DataError(_not_found(source, folder, where))
+    if "::" in str(folder.absolute()):
+        raise DataError(f"{folder.absolute()}: two colons in a path are an operator of Hugging Face datasets; rename the folder")
+    _check_table(source, folder / source.table)
+    return Data(source, kind, folder, revision, digests or DigestIndex(cache))
+
+
+def _check_table(source: Source, table: Path) -> None:
+    """Raise DataError if the table is damaged, lacks a column, or its keys are missing or not unique."""
+    import pyarrow.compute as pc  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+    try:
+        columns = pq.read_schema(table).names
+        needed = dict.fromkeys([*source.required, source.key, *([source.images] if source.images else [])])
+        missing = [name for name in needed if name not in columns]
+        keys = None if missing else pq.read_table(table, columns=[source.key]).column(source.key)
+    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
+        raise _damaged(table, error) from error
+    if keys is None:
+        raise DataError(
+            f"{table} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has {', '.join(columns)}. "
+            f"Expected the layout of {source.hub} at revision {source.revision}"
+        )
+    if keys.null_count:
+        raise DataError(f"{table}: {keys.null_count} rows have no {source.key}; each row needs one of its own")
+    counts = keys.value_counts()
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if twice:
+        named = ", ".join(str(key) for key in sorted(twice)[:5]) + (", ..." if len(twice) > 5 else "")
+        raise DataError(
+            f"{table}: {len(twice)} values of {source.key} stand in several rows ({named}); each may stand once. Mend the table"
+        )
+
+
+def _image_paths(source: Source, table: Path) -> list[str]:
+    """Return the image paths that a table names, each once, sorted."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+    if source.images is None:
+        return []
+    try:
+        column = pq.read_table(table, columns=[source.images]).column(source.images)
+    except (OSError, ValueError) as error:
+        raise _damaged(table, error) from error
+    return sorted(path for path in column.unique().to_pylist() if isinstance(path, str) and path)
+
+
+def _is_confined(relative: str) -> bool:
+    """Return whether a path is relative and does not climb, as POSIX and as Windows read it."""
+    return _OUTWARD.search(relative) is None
+
+
+def _roots(folder: Path, kind: Kind) -> tuple[str, ...]:
+    """Return the real folders in which images may lie: the data set's own; for the hub's cache its store of blobs too.
+
+    The hub's client keeps ``<cache>/<repository>/snapshots/<commit>/<path>`` as links into ``<repository>/blobs``, whose files
+    may again be links into ``<cache>/blobs``, which repositories share.
+    """
+    own = os.path.realpath(folder)
+    if kind != "full" or folder.parent.name != "snapshots":
+        return (own,)
+    repository = folder.parent.parent
+    return (own, os.path.realpath(repository / "blobs"), os.path.realpath(repository.parent / "blobs"))
+
+
+# Licences
+
+
+def _check_license(source: Source, config: Path, accept: bool) -> None:
+    """Raise DataError unless the licence is accepted, now or by a line in ``licenses.toml``."""
+    path = config / "licenses.toml"
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        accepted: Mapping[str, Any] = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}; expected lines such as {_license_line(source)}") from error
+    line = str(accepted.get(source.hub, ""))
+    if line == source.license or line.startswith(source.license + " "):
+        return
+    if not accept:
+        changed = f" (accepted before: {line})" if line else ""
+        raise DataError(
+            f"{source.name} is under the licence {source.license}{changed}: {source.license_url}\n"
+            f"Read it; if you accept it, run again with --accept-license once, or add this line to {path}:\n"
+            f"    {_license_line(source)}"
+        )
+    kept = [old for old in text.splitlines() if not old.lstrip().startswith((f'"{source.hub}"', f"'{source.hub}'"))]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([*kept, _license_line(source)]) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"the accepted licence cannot be written to {path}: {error}") from error
+
+
+def _license_line(source: Source) -> str:
+    """Return the line of ``licenses.toml`` that accepts a licence today."""
+    return f'"{source.hub}" = "{source.license} {datetime.datetime.now(datetime.UTC).date()}"'
+
+
+# Messages
+
+
+def _not_found(source: Source, folder: Path, where: str) -> str:
+    """Return what to say of a folder without the table."""
+    if where == "mini":
+        return f"the embedded data of {source.name} are not in {folder}; install nova-bench again"
+    if not folder.exists():
+        found = f"--data {where}: there is no such folder (and it is neither mini nor full)"
+    elif not folder.is_dir():
+        found = f"--data {where}: this is a file; expected the folder that holds {source.table}"
+    else:
+        found = f"--data {where}: {folder / source.table} is missing"
+    picture = f"\n    {folder}/<{source.images}>   the pictures, at the paths in that column" if source.images else ""
+    return (
+        f"{found}. Expected {source.name} in the hub's layout:\n    {folder / source.table}   with the columns "
+        f"{', '.join(source.required)}{picture}\nFetch it with: {_download_command(source)}"
+    )
+
+
+def _ways_on(source: Source) -> str:
+    """Return what to do where the hub gives nothing."""
+    elsewhere = f"on a connected machine `{_download_command(source)}` and then --data FOLDER here"
+    return f"Ways on: --data mini (embedded), or {elsewhere}" if source.mini else f"Way on: {elsewhere}"
+
+
+def _download_command(source: Source) -> str:
+    return f"hf download {source.hub} --repo-type dataset --revision {source.revision} --local-dir FOLDER"
+
+
+def _damaged(table: Path, error: Exception) -> DataError:
+    return DataError(f"{table} is no readable Parquet file: {_first_line(error)}; fetch it again")
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,226 @@
+"""Runs a model over a plan: asks what the log does not hold yet, and appends every answer as it arrives.
+
+The model runs in a thread of its own, which also appends to the log: an answer is in flight until it is in the log. The calling thread
+shows progress and takes Ctrl-C: the first one lets what is in flight arrive, the second closes the adapter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from nova_bench.adapter import Model
+from nova_bench.errors import AdapterError, DataError
+from nova_bench.plan import Plan, Unusable
+from nova_bench.runlog import RunLog, record_of
+from nova_bench.types import Finish, Request, Response
+
+MAX_ANSWER = 1_000_000
+"""Characters of an answer. A longer one is a fault of the adapter or server, not something a model was asked for: that sample fails."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; read by another thread while the run goes on."""
+
+    total: int | None = None
+    """Requests of the plan; None until they were counted."""
+    kept: int = 0
+    """Answered by an earlier start."""
+    answered: int = 0
+    """Answered by this start, with whatever outcome."""
+    failed: int = 0
+    """Failed in this start: to be asked again."""
+    ignored: int = 0
+    """Log records of another prompt for a sample of this plan."""
+    stopping: bool = False
+    messages: list[str] = field(default_factory=list)
+    """What the user should know; one sentence each."""
+    error: BaseException | None = None
+    """What ended the run before its end."""
+
+    @property
+    def done(self) -> int:
+        """Requests that are dealt with, by this or an earlier start."""
+        return self.kept + self.answered + self.failed
+
+
+class _Run:
+    def __init__(self, plan: Plan, model: Model, log: RunLog) -> None:
+        self.plan, self.model, self.log = plan, model, log
+        self.index = log.index()
+        self.progress = Progress()
+        self.stop = threading.Event()
+        self.exhausted = False
+        self.in_flight: dict[str, str] = {}
+        self._faults: dict[str, int] = {}
+
+    def requests(self) -> Iterator[Request]:
+        """Yield what must still be asked; a sample that cannot be rendered fails alone."""
+        for sample in self.plan.samples():
+            if isinstance(sample, Unusable):
+                self._fail(sample.id, sample.reason, self.plan.repeats)
+                continue
+            try:
+                waiting = [(request, self.plan.hash(request)) for request in self.plan.requests(sample)]
+            except DataError as error:
+                self._fail(sample.id, str(error), self.plan.repeats)
+                continue
+            for request, request_hash in waiting:
+                if self.stop.is_set():
+                    return
+                entry = self.index.find(request.id, request_hash)
+                if entry is not None and entry.is_final:
+                    self.progress.kept += 1
+                    continue
+                if entry is None and self.index.has(request.id):
+                    self.progress.ignored += 1
+                self.in_flight[request.id] = request_hash.hex()
+                yield request
+        self.exhausted = True
+
+    def answer(self) -> None:
+        """Pull the model's responses and log each before the next is asked for."""
+        responses = self.model.adapter.generate(self.requests())
+        close = getattr(responses, "close", None)
+        with contextlib.ExitStack() as stack:
+            if close is not None:
+                stack.callback(close)
+            for response in responses:
+                self._accept(response)
+
+    def _accept(self, response: Response) -> None:
+        if not isinstance(response, Response):
+            raise AdapterError(f"adapter {self.model.name} yielded a {type(response).__name__}; generate yields nova_bench.Response objects")
+        request_hash = self.in_flight.pop(response.id, None)
+        if request_hash is None:
+            self._faults[str(response.id)] = self._faults.get(str(response.id), 0) + 1
+            return
+        response = _checked(response)
+        self.log.append(record_of(self.plan.spelling, response.id, request_hash, response))
+        if response.finish == "error":
+            self.progress.failed += 1
+            self._say(f"{response.id}: {response.error}")
+        else:
+            self.progress.answered += 1
+
+    def _fail(self, sample_id: str, reason: str, count: int) -> None:
+        self.progress.failed += count
+        self._say(f"{sample_id}: {reason}")
+
+    def _say(self, message: str) -> None:
+        # A run in which everything fails would fill the screen with one sentence a sample.
+        if len(self.progress.messages) < 20:
+            self.progress.messages.append(message)
+
+    def close_books(self) -> None:
+        """Say what the adapter did wrong, once the run has ended."""
+        name, progress = self.model.name, self.progress
+        if self._faults:
+            shown = ", ".join(repr(key) for key in list(self._faults)[:3])
+            progress.messages.append(
+                f"adapter {name} yielded {sum(self._faults.values())} responses for ids that were not asked, or were answered already "
+                f"({shown}); they were left out. Each response carries its request's id, once"
+            )
+        if self.in_flight and progress.error is None:
+            shown = ", ".join(repr(key) for key in list(self.in_flight)[:3])
+            progress.messages.append(
+                f"adapter {name} ended without answering {len(self.in_flight)} requests ({shown}); give the same command again to ask them"
+            )
+            progress.failed += len(self.in_flight)
+        if progress.ignored:
+            progress.messages.append(
+                f"{progress.ignored} answers in the log are to another prompt, image or parameter; they are kept, not counted, and were asked again"
+            )
+
+
+def answer(
+    plan: Plan, model: Model, folder: Path, *, watch: Callable[[Progress], None] | None = None, total: int | None = None
+) -> Progress:
+    """Ask a model everything in a plan that the run's log does not hold yet.
+
+    Args:
+        plan: What to ask.
+        model: Whom to ask.
+        folder: The run's folder, whose manifest was joined already.
+        watch: Called about ten times a second, in the calling thread, and once at the end.
+        total: How many requests there are, where it is known.
+
+    Returns:
+        Where the run stands at its end; ``error`` holds what ended it early, a KeyboardInterrupt included.
+
+    Raises:
+        LogError: The log is damaged, or another process writes it.
+    """
+    with RunLog(folder, append=True) as log:
+        run = _Run(plan, model, log)
+        run.progress.total = total
+
+        def stage() -> None:
+            try:
+                run.answer()
+            except BaseException as error:  # carried to the calling thread, KeyboardInterrupt of an adapter included
+                run.progress.error = error
+
+        thread = threading.Thread(target=stage, name="nova-bench model", daemon=True)
+        thread.start()
+        try:
+            _wait(thread, run, watch)
+        finally:
+            plan.digests.save()
+        run.close_books()
+        if watch is not None:
+            watch(run.progress)
+        return run.progress
+
+
+def _wait(thread: threading.Thread, run: _Run, watch: Callable[[Progress], None] | None) -> None:
+    """Wait for the model's thread; the first interrupt ends the requests, the second closes the adapter."""
+    interrupts = 0
+    while thread.is_alive():
+        try:
+            thread.join(0.1)
+            if watch is not None:
+                watch(run.progress)
+        except KeyboardInterrupt as interrupt:
+            interrupts += 1
+            run.stop.set()
+            run.progress.stopping = True
+            if interrupts == 1:
+                continue
+            threading.Thread(target=run.model.close, daemon=True).start()
+            with contextlib.suppress(KeyboardInterrupt):
+                thread.join(5)
+            run.progress.error = interrupt
+            return
+    if interrupts and run.progress.error is None and not run.exhausted:
+        run.progress.error = KeyboardInterrupt()
+
+
+def _checked(response: Response) -> Response:
+    """Return the response, or a failed one in its place where the adapter broke the contract for it."""
+    fault = None
+    if response.finish not in get_args(Finish):
+        fault = f"finish is {response.finish!r}; expected one of {', '.join(get_args(Finish))}"
+    elif response.text is not None and not isinstance(response.text, str):
+        fault = f"text is a {type(response.text).__name__}; expected a str or None"
+    elif response.text is not None and len(response.text) > MAX_ANSWER:
+        fault = f"an answer of {len(response.text):,} characters; at most {MAX_ANSWER:,} are kept"
+    elif response.finish == "stop" and response.text is None and not response.arrays:
+        fault = "finish is 'stop' but there is no text; an empty answer is text=''"
+    elif response.finish == "error" and not response.error:
+        fault = "failed without saying why"
+    if fault is None:
+        return response
+    return Response(response.id, finish="error", error=fault, model=response.model, seconds=response.seconds)
+
+
+def request_ids(plan: Plan) -> Collection[str]:
+    """Return the ids of all requests of a plan."""
+    return {
+        f"{sample.id}#{repeat}" if repeat else sample.id for sample in plan.samples() for repeat in range(plan.repeats)
+    }

@@ -1,0 +1,216 @@
+"""Cells: every number of a run, overall and per slice, with its interval, its failures and its signature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nova_bench.plan import Limit, Plan
+from nova_bench.score import Scored
+from nova_bench.signature import params_json, sign
+from nova_bench.stats import RESAMPLES, estimate, resampling_weights
+from nova_bench.task import Task
+from nova_bench.types import STATUSES, Cell, Metric
+
+if TYPE_CHECKING:
+    from nova_bench.table import Table
+
+SCHEMA_VERSION = 1
+
+
+def cells(
+    plan: Plan,
+    scored: Scored,
+    model: str,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    versions: Mapping[str, str] | None = None,
+) -> list[Cell]:
+    """Return the cells of a run: each metric overall, then each on every value of the task's slices.
+
+    Args:
+        plan: The run's plan.
+        scored: Its rows.
+        model: ``ADAPTER[:MODEL]``.
+        resamples: Of the cluster bootstrap, for metrics without an exact standard error.
+        seed: Of the cluster bootstrap.
+        versions: Packages that had a part in the numbers, for the provenance.
+    """
+    made: list[Cell] = []
+    signatures = {metric.name: _signature(plan, scored, metric, resamples, seed, versions or {}) for metric in plan.task.metrics}
+    for name, key, mask in _slices(plan.task, scored.table):
+        part = _Part(scored, mask, key, resamples, seed)
+        made += [part.cell(plan, metric, model, name, signatures[metric.name]) for metric in plan.task.metrics]
+    return made
+
+
+def _slices(task: Task, table: Table) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
+    """Yield (slice's name, key of its random draws, boolean mask) for the whole table and every value of the slice attributes."""
+    yield "all", (), np.ones(len(table), dtype=bool)
+    for attribute in (*task.slices, *task.demographics):
+        values = table.groups.get(attribute)
+        if values is None:
+            continue
+        for value in sorted({value for value in values if value is not None}):
+            yield f"{attribute}={value}", (attribute, value), np.asarray(values == value)
+
+
+class _Part:
+    """The lines of one slice, and the weights that all metrics on it share."""
+
+    def __init__(self, scored: Scored, mask: np.ndarray, key: tuple[str, ...], resamples: int, seed: int) -> None:
+        whole = scored.table.take(mask)
+        failed = np.asarray(whole.status == "failed")
+        self.missing, self.key, self.resamples, self.seed = scored.missing, key, resamples, seed
+        self.table = whole.take(~failed)
+        self.n = len(set(whole.id))
+        self.n_failed = len(set(whole.id[failed]))
+        self.counts = {status: int((whole.status == status).sum()) for status in STATUSES}
+        self.worst = scored.worst.take(mask) if self.n_failed and scored.worst is not None else None
+        self.best = scored.best.take(mask) if self.n_failed and scored.best is not None else None
+        self.n_clusters = len(set(self.table.cluster))
+        self._weights: np.ndarray | None = None
+
+    def cell(self, plan: Plan, metric: Metric, model: str, name: str, signature: Mapping[str, Any]) -> Cell:
+        value, low, high, note = self._estimate(metric)
+        return Cell(
+            task=plan.spelling,
+            model=model,
+            metric=metric.name,
+            slice=name,
+            value=value,
+            low=low,
+            high=high,
+            n=self.n,
+            n_failed=self.n_failed,
+            clusters=self.n_clusters,
+            counts=self.counts,
+            signature=signature,
+            bounds=self._bounds(metric),
+            note=note,
+        )
+
+    def _estimate(self, metric: Metric) -> tuple[float | None, float | None, float | None, str | None]:
+        absent = [column for column in metric.needs if column in self.missing]
+        if absent:
+            return None, None, None, self.missing[absent[0]]
+        if not len(self.table):
+            return None, None, None, "no sample was answered" if self.n else "no samples"
+        if metric.infer and metric.sums is None and self._weights is None:
+            # All metrics of a slice see the same resamples; drawing them once is most of the time saved.
+            self._weights = resampling_weights(self.n_clusters, resamples=self.resamples, seed=self.seed, key=self.key)
+        found = estimate(self.table, metric, resamples=self.resamples, seed=self.seed, key=self.key, weights=self._weights)
+        return found.value, found.low, found.high, found.note
+
+    def _bounds(self, metric: Metric) -> tuple[float | None, float | None] | None:
+        """Return the value if all failed samples were the worst answers, and if all were the best."""
+        if self.worst is None or self.best is None or not set(metric.needs) <= set(self.worst.columns):
+            return None
+        worst, best = (_value(table, metric) for table in (self.worst, self.best))
+        return worst, best
+
+
+def _value(table: Table, metric: Metric) -> float | None:
+    """Return a metric's mean over the repeats of a table, without an interval."""
+    values = [float(metric.compute(part, part.ones())[0]) for part in (table.take(table.repeat == r) for r in np.unique(table.repeat))]
+    mean = float(np.mean(values))
+    return None if math.isnan(mean) else mean
+
+
+def _signature(
+    plan: Plan, scored: Scored, metric: Metric, resamples: int, seed: int, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    method = "none" if not metric.infer else "exact" if metric.sums is not None else "bootstrap"
+    provenance = {
+        "requests": scored.requests_hash[:12],
+        "frame": plan.card.frame.name,
+        "params": params_json(plan.params),
+        "repeats": plan.repeats,
+        "dropped": dict(scored.dropped),
+        "interval": {"error": method, "level": 0.95, "clusters": "resampled", "resamples": resamples, "seed": seed},
+        "data_kind": plan.data.kind,
+        "versions": dict(versions),
+    }
+    return sign(
+        plan.task,
+        plan.variant,
+        metric,
+        data_digest=plan.data.digest,
+        split=scored.split,
+        limit=_limit_json(plan.limit),
+        template_hash=scored.template_hash,
+        scorer_versions=scored.scorer_versions,
+        provenance=provenance,
+    )
+
+
+def _limit_json(limit: Limit | None) -> dict[str, int] | None:
+    return None if limit is None else {"n": limit.n, "seed": limit.seed}
+
+
+def cell_json(cell: Cell) -> dict[str, Any]:
+    """Return a cell as JSON values: floats to 12 significant digits, no NaN."""
+    return {
+        "task": cell.task,
+        "model": cell.model,
+        "metric": cell.metric,
+        "slice": cell.slice,
+        "value": rounded(cell.value),
+        "low": rounded(cell.low),
+        "high": rounded(cell.high),
+        "n": cell.n,
+        "n_failed": cell.n_failed,
+        "incomplete": cell.n_failed > 0,
+        "bounds": None if cell.bounds is None else [rounded(cell.bounds[0]), rounded(cell.bounds[1])],
+        "clusters": cell.clusters,
+        "counts": dict(cell.counts),
+        "signature": dict(cell.signature),
+        "note": cell.note,
+    }
+
+
+def report_json(plan: Plan, scored: Scored, made: Sequence[Cell]) -> dict[str, Any]:
+    """Return a run's report: what ``report.json`` holds, the same byte for byte whenever it is made from the same answers."""
+    task = plan.task
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "task": plan.spelling,
+        "headline": task.headline,
+        "data": {"name": task.data.name, "kind": plan.data.kind, "digest": plan.data.digest, "revision": plan.data.revision},
+        "caution": caution(plan),
+        "cells": [cell_json(cell) for cell in made],
+        "warnings": dict(scored.warnings),
+        "models": dict(scored.models),
+        "references": [
+            {
+                "model": reference.model,
+                "metric": reference.metric,
+                "value": reference.value,
+                "evidence": reference.evidence,
+                "sources": reference.sources,
+                "source": reference.source,
+                "label": "other prompts, other judge",
+            }
+            for reference in task.references
+        ],
+    }
+
+
+def caution(plan: Plan) -> str | None:
+    """Return what every table of this run must say about its data."""
+    if plan.data.kind == "mini":
+        return f"{plan.task.data.name}-mini is synthetic: these numbers show that the harness works and are no measure of clinical skill."
+    return None
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a float at 12 significant digits, None for NaN.
+
+    >>> rounded(1 / 3), rounded(float("nan"))
+    (0.333333333333, None)
+    """
+    return None if value is None or not math.isfinite(value) else float(f"{value:.12g}")

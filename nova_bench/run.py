@@ -1,0 +1,406 @@
+"""A run: one task times one model, as a folder that can be continued, scored again and read.
+
+`evaluate` makes or continues one from Python; `open_run` opens one that is there. The command line does nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nova_bench import __version__
+from nova_bench.adapter import Model, each, read_card
+from nova_bench.catalog import content_root, load_model, load_task
+from nova_bench.data import Data, open_data
+from nova_bench.errors import IdentityError, UsageError
+from nova_bench.evaluate import Progress, answer, request_ids
+from nova_bench.plan import Limit, Plan
+from nova_bench.report import cells, report_json
+from nova_bench.runlog import MANIFEST, RESPONSES, RunLog, join_identity, read_manifest, write_json
+from nova_bench.score import Scored, answered_items, score
+from nova_bench.signature import digest, params_json
+from nova_bench.stats import RESAMPLES
+from nova_bench.task import Task, split_spelling
+from nova_bench.types import Adapter, Card, Cell, Frame, GenParams, Request, Response
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT = "report.json"
+USAGE = "usage.json"
+
+_PACKAGES = ("numpy", "scipy", "sacrebleu", "rouge-score", "nltk", "pillow", "datasets", "openai")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where nova_bench keeps what is not a result; made by the command line from the user's environment."""
+
+    cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "nova_bench")
+    config: Path = field(default_factory=lambda: Path.home() / ".config" / "nova_bench")
+    accept_license: bool = False
+    command: Sequence[str] = ()
+    """The command line, for the manifest."""
+
+
+class Run:
+    """A run that is there: rows, cells and report of its answers.
+
+    Attributes:
+        folder: Where it lies.
+        plan: What it asks.
+        model: ``ADAPTER[:MODEL]``.
+        progress: How the start that made this object ended; None where it was only opened.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, model: str, progress: Progress | None = None) -> None:
+        self.folder, self.plan, self.model, self.progress = folder, plan, model, progress
+
+    @cached_property
+    def scored(self) -> Scored:
+        """The rows of all answers in the log."""
+        with RunLog(self.folder) as log:
+            return score(self.plan, log)
+
+    def cells(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Cell]:
+        """Return every number of the run: each metric overall, then on each slice."""
+        return cells(self.plan, self.scored, self.model, resamples=resamples, seed=seed, versions=_versions())
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows, one line a sample and repeat; a failed one has no values."""
+        return self.scored.table.to_pandas()
+
+    def report(self, *, resamples: int = RESAMPLES, seed: int = 0, fresh: bool = False) -> dict[str, Any]:
+        """Return the report, from ``report.json`` where that is still true, else made anew and written there.
+
+        Args:
+            resamples: Of the cluster bootstrap.
+            seed: Of the cluster bootstrap.
+            fresh: Make it anew in any case.
+        """
+        state = self._state(resamples, seed)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if not fresh and json.loads((self.folder / USAGE).read_text(encoding="utf-8"))["report_state"] == state:
+                known: dict[str, Any] = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
+                return known
+        self.__dict__.pop("scored", None)  # the log may have grown since
+        report = report_json(self.plan, self.scored, self.cells(resamples=resamples, seed=seed))
+        write_json(self.folder / REPORT, report)
+        write_json(self.folder / USAGE, {"usage": dict(self.scored.usage), "report_state": state})
+        return report
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every sample of the plan was answered."""
+        return not self.scored.reasons
+
+    def _state(self, resamples: int, seed: int) -> str:
+        """Return a digest of all that a report is made from: the answers, the code and the settings."""
+        log = self.folder / RESPONSES
+        answers = ""
+        if log.exists():
+            with log.open("rb") as file:
+                answers = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest([answers, self.plan.data.digest, _code_digest(), self.plan.spelling, str(self.plan.limit), resamples, seed, _versions(), _resources(self.plan.task)])
+
+
+def evaluate(
+    task: str | Task,
+    model: str | Model | Adapter | Callable[[Request], str | Response],
+    *,
+    options: Mapping[str, str] | None = None,
+    variant: Mapping[str, str] | None = None,
+    data: str = "full",
+    out: Path | str | None = None,
+    limit: int | None = None,
+    repeats: int = 1,
+    params: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    watch: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Run a model on a task, or continue the run where one is there already.
+
+    Args:
+        task: A task's string (``"nova_diagnosis@inputs=image"``), a path with a slash, or a `Task`.
+        model: ``ADAPTER[:MODEL]``, an adapter, or a plain function from a `Request` to a text.
+        options: The adapter's options, as texts.
+        variant: Choices beside those in the task's string.
+        data: ``full``, ``mini`` or the path of a folder in the hub's layout.
+        out: The run's folder; ``runs/MODEL/TASK`` by default, so that the same call continues.
+        limit: Only so many clusters (cases).
+        repeats: How often each sample is asked.
+        params: Generation parameters over the task's own: ``temperature``, ``max_tokens``, ``seed``, ``stop``.
+        settings: Cache and configuration folders.
+        watch: Called about ten times a second with the progress.
+
+    Returns:
+        The run; ``run.progress.error`` holds what ended it early.
+
+    Raises:
+        NovaBenchError: Anything that keeps the run from starting.
+
+    >>> run = evaluate("nova_diagnosis", lambda request: "I do not know", data="mini", out=getfixture("tmp_path"), limit=3)
+    >>> [cell.value for cell in run.cells() if cell.metric == "top1(normalised)" and cell.slice == "all"]
+    [0.0]
+    """
+    settings = settings or Settings()
+    name, choices = (task, {}) if isinstance(task, Task) else split_spelling(task)
+    loaded = name if isinstance(name, Task) else load_task(name)
+    chosen = loaded.variant({**choices, **(variant or {})})
+    spelling = loaded.spell(chosen)
+    ready = _ready(model, options, spelling)
+    folder = Path(out) if out else default_folder(ready.name, spelling)
+    opened = open_data(
+        loaded.data,
+        data,
+        content=content_root() / "tasks" / "data",
+        cache=settings.cache,
+        config=settings.config,
+        accept_license=settings.accept_license,
+        pinned=_pinned(folder),
+    )
+    plan = Plan(
+        loaded,
+        chosen,
+        opened,
+        ready.card,
+        params=_merged(loaded.params, params or {}),
+        repeats=repeats,
+        limit=None if limit is None else Limit(limit),
+        digests=opened.digests,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    join_identity(folder, _identity(plan, ready, name), _start(plan, ready, data, settings))
+    progress = answer(plan, ready, folder, watch=watch, total=_total(plan))
+    if progress.error is None:
+        progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
+    return Run(folder, plan, ready.name, progress)
+
+
+def open_run(folder: Path | str, *, data: str | None = None, settings: Settings | None = None) -> Run:
+    """Open the run in a folder.
+
+    Args:
+        folder: The folder that holds its manifest.
+        data: Where the data set is now; by default where the last start found it.
+        settings: Cache and configuration folders.
+
+    Raises:
+        LogError: The folder holds no run.
+        IdentityError: The data set, the task's version or the parser is not that of the run.
+    """
+    settings = settings or Settings()
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    identity, start = manifest["identity"], manifest["starts"][-1]
+    task = load_task(identity["task_file"] or identity["task"])
+    if task.version != identity["task_version"]:
+        raise IdentityError(f"{folder} was run with version {identity['task_version']} of {task.name}; here is version {task.version}. Run it again")
+    opened = open_data(
+        task.data,
+        data or start["data"],
+        content=content_root() / "tasks" / "data",
+        cache=settings.cache,
+        config=settings.config,
+        accept_license=settings.accept_license,
+        pinned=identity["data"]["revision"],
+    )
+    if opened.digest != identity["data"]["digest"]:
+        raise IdentityError(f"the data set at {opened.folder} is not the one that {folder} was run on (digest {opened.digest[:12]}, expected {identity['data']['digest'][:12]})")
+    think = identity["think"]
+    card = replace(Card(), frame=Frame(identity["frame"]), think=tuple(think) if think else None)
+    params = {**identity["params"], "stop": tuple(identity["params"].get("stop", ()))}
+    limit = start["limit"]
+    plan = Plan(
+        task,
+        identity["variant"],
+        opened,
+        card,
+        params=GenParams(**params),
+        repeats=identity["repeats"],
+        limit=None if limit is None else Limit(**limit),
+        digests=opened.digests,
+    )
+    return Run(folder, plan, identity["model"]["name"])
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the folder itself where it holds a run, else all runs below it.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if (folder / MANIFEST).exists():
+        return [folder]
+    below = sorted(path.parent for path in folder.rglob(MANIFEST)) if folder.is_dir() else []
+    if not below:
+        raise UsageError(f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote")
+    return below
+
+
+def default_folder(model: str, spelling: str) -> Path:
+    """Return ``runs/<adapter>[-<model>]/<task>[@variant]``, so that the same command continues the same run."""
+    return Path("runs") / re.sub(r"[^A-Za-z0-9._+=@-]+", "-", model).strip("-.") / spelling
+
+
+def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
+    """Return ``ap50``, ``ap`` and ``ap30`` as ours and as pycocotools computes them from the same answers.
+
+    Args:
+        run: A run; None is returned for one whose task has no boxes, or that has repeats.
+
+    Raises:
+        NovaBenchError: pycocotools is not installed; the message has the command.
+    """
+    if "det_score" not in run.scored.table.columns or run.plan.repeats > 1:
+        return None
+    from nova_bench.metrics.coco import coco_eval
+    from nova_bench.report import rounded
+
+    with RunLog(run.folder) as log:
+        items = sorted(answered_items(run.plan, log), key=lambda item: item.sample.id)
+    reference = coco_eval([item.sample.target for item in items], [item.prediction.value or () for item in items])
+    ours = {cell.metric: cell.value for cell in cells(run.plan, run.scored, run.model, resamples=2) if cell.slice == "all"}
+    return {name: {"ours": rounded(ours[name]), "pycocotools": rounded(reference[name])} for name in ("ap50", "ap", "ap30")}
+
+
+def _ready(model: str | Model | Adapter | Callable[[Request], str | Response], options: Mapping[str, str] | None, spelling: str) -> Model:
+    """Return the model of a name, an adapter or a function."""
+    if isinstance(model, str):
+        return load_model(model, options, task=spelling)
+    if isinstance(model, Model):
+        return model
+    given = dict(options or {})
+    if unknown := set(given) - {"boxes", "think"}:
+        raise UsageError(f"options {', '.join(sorted(unknown))}: an adapter object takes only boxes and think; give the others when you make it")
+    made = model if isinstance(model, Adapter) else each(model)
+    name = getattr(model, "__name__", type(model).__name__).strip("<>")
+    try:
+        source = inspect.getsource(model if inspect.isroutine(model) else type(model))
+    except (OSError, TypeError):  # typed at a prompt
+        source = ""
+    hashed = hashlib.sha256(source.encode()).hexdigest()
+    return Model(name, made, read_card({}, name, given), hashed, given, given)
+
+
+def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:
+    """Return a task's parameters with those of the command line over them."""
+    kinds: dict[str, Callable[[Any], Any]] = {"temperature": float, "max_tokens": int, "seed": int, "stop": _stops}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in kinds:
+            raise UsageError(f"generation parameter {key!r} does not exist; there is: {', '.join(kinds)}")
+        try:
+            values[key] = None if value in (None, "none") else kinds[key](value)
+        except (TypeError, ValueError):
+            raise UsageError(f"generation parameter {key}={value!r}: expected a number") from None
+    return replace(params, **values)
+
+
+def _stops(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _identity(plan: Plan, model: Model, name: str | Task) -> dict[str, Any]:
+    data = plan.data
+    return {
+        "task": plan.task.name,
+        "task_file": str(Path(name).resolve()) if isinstance(name, str) and "/" in name else None,
+        "task_version": plan.task.version,
+        "variant": dict(plan.variant),
+        "data": {"name": data.source.name, "revision": data.revision, "digest": data.digest},
+        "model": {"name": model.name, "source": model.source, "options": dict(model.identity)},
+        "frame": plan.card.frame.name,
+        "think": list(plan.card.think) if plan.card.think else None,
+        "params": params_json(plan.params),
+        "repeats": plan.repeats,
+    }
+
+
+def _start(plan: Plan, model: Model, data: str, settings: Settings) -> dict[str, Any]:
+    """Return what is recorded of one start; nothing here decides whether a run may be continued."""
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": [_without_credentials(word) for word in settings.command],
+        "data": data if data in ("full", "mini") else str(Path(data).resolve()),
+        "limit": None if plan.limit is None else {"n": plan.limit.n, "seed": plan.limit.seed},
+        "transport": {key: _without_credentials(str(value)) for key, value in model.options.items() if key not in model.identity},
+        "versions": _versions(),
+        **_commit(),
+        "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
+    }
+
+
+def _without_credentials(text: str) -> str:
+    """Return a text without what stands before the @ of an address, and without values of key-like query fields."""
+    text = re.sub(r"(?<=://)[^/@\s]+@", "", text)
+    return re.sub(r"(?i)((?:api[-_]?key|token|secret|password)=)[^&\s]+", r"\1...", text)
+
+
+def _commit() -> dict[str, Any]:
+    """Return the commit and the dirty flag of a checkout; nothing of an installed package."""
+    root = content_root()
+    if not (root / ".git").exists():
+        return {}
+    try:
+        commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        head, changed = (
+            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": head, "dirty": bool(changed)}
+
+
+def _versions() -> dict[str, str]:
+    found = {"nova-bench": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def _code_digest() -> str:
+    """Return a digest of the engine's and the content's source, so that an edit makes reports stale."""
+    hasher = hashlib.sha256()
+    for folder in (Path(__file__).parent, content_root() / "tasks"):
+        for path in sorted(folder.rglob("*.py")):
+            hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+def _resources(task: Task) -> list[str]:
+    """Return the scorers whose resources are not there: a report is stale once one was installed."""
+    return [scorer.name for scorer in task.scorers if scorer.missing is not None and scorer.missing() is not None]
+
+
+def _pinned(folder: Path) -> str | None:
+    """Return the commit that the run in a folder was made on: continuing it must not move to a newer one."""
+    if not (folder / MANIFEST).exists():
+        return None
+    revision = read_manifest(folder)["identity"]["data"]["revision"]
+    return str(revision) if revision else None
+
+
+def _total(plan: Plan) -> int | None:
+    """Return how many requests a plan has, where that is cheap to know."""
+    return plan.n_samples * plan.repeats if plan.data.n_rows <= 100_000 else plan.data.n_rows * plan.repeats
+
+
+if sys.platform == "win32":
+    raise ImportError("nova_bench needs Linux or macOS: a run's log is locked with flock")

@@ -1,0 +1,443 @@
+"""Error of one number: weights for resampling, standard errors, intervals.
+
+Clusters (cases, patients) are the unit: one patient's images and questions resemble each other, so they are drawn together. The
+bootstrap gives standard errors and nothing else; formulas on (value, standard error, number of clusters) give the intervals, as
+percentile intervals of 8 to 20 patients cover .39 to .94 where these cover .88 to .98 (``benchmarks/coverage.py`` measures it).
+
+Sources: Field & Welsh 2007, J. R. Statist. Soc. B 69:369 (bootstrapping clustered data); Davison & Hinkley 1997, Bootstrap
+Methods and their Application; Wilson 1927; Korn & Graubard 1998, Survey Methodology 24:193 (effective size and t quantiles).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nova_bench.errors import UsageError
+from nova_bench.table import Ragged, Table
+
+if TYPE_CHECKING:
+    from nova_bench.types import Metric
+
+RESAMPLES = 1000
+"""At 1,000 resamples the standard error of a standard error is 2%."""
+MIN_CLUSTERS = 5
+"""With fewer clusters no interval is given."""
+MAX_UNDEFINED = 0.05
+"""Resamples in which the metric is undefined are dropped, but over this share of them no standard error is given."""
+_ZERO = 1e-12  # what rounding leaves of a standard error, or of a distance to the end of the range, that is 0
+_CHUNK = 2**21  # weights held at once, 16 MB
+
+
+class Interval(NamedTuple):
+    """Two limits, or none and the reason why.
+
+    Attributes:
+        low: Lower limit; None without an interval.
+        high: Upper limit.
+        note: Why there is none.
+    """
+
+    low: float | None
+    high: float | None
+    note: str | None = None
+
+
+class Estimate(NamedTuple):
+    """A metric's value (or a difference of two) with its error.
+
+    Attributes:
+        value: None where it is undefined.
+        s: Its standard error; None where there is none.
+        low: Lower limit of the interval; None without one.
+        high: Upper limit.
+        n_clusters: The clusters that carry the number: those of the table, less those without a share in a sum's denominator.
+        note: Why value or interval is missing, or what to know about it.
+    """
+
+    value: float | None
+    s: float | None
+    low: float | None
+    high: float | None
+    n_clusters: int
+    note: str | None = None
+
+
+def resampling_weights(n_clusters: int, *, resamples: int = RESAMPLES, seed: int = 0, key: tuple[str, ...] = ()) -> np.ndarray:
+    """Return how often each cluster is drawn in each resample.
+
+    Args:
+        n_clusters: How many clusters there are, and how many are drawn each time.
+        resamples: How many resamples.
+        seed: The generator's seed.
+        key: What is resampled, such as ``("plane", "axial")``; the same key gives all metrics and all models the same draws.
+
+    Returns:
+        Int array (resamples, n_clusters); each line sums to `n_clusters`.
+
+    >>> resampling_weights(4, resamples=3).tolist()
+    [[0, 1, 0, 3], [1, 2, 1, 0], [2, 1, 1, 0]]
+    >>> resampling_weights(4, resamples=2, key=("plane", "axial")).sum(axis=1).tolist()
+    [4, 4]
+    """
+    chunks = list(iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=max(resamples, 1)))
+    return chunks[0] if chunks else np.zeros((0, n_clusters), np.int64)
+
+
+def iterate_weights(
+    n_clusters: int, *, resamples: int = RESAMPLES, seed: int = 0, key: tuple[str, ...] = (), chunk: int
+) -> Iterator[np.ndarray]:
+    """Yield the lines of `resampling_weights` in chunks, the same draws whatever the chunk.
+
+    Args:
+        n_clusters: As for `resampling_weights`.
+        resamples: As for `resampling_weights`.
+        seed: As for `resampling_weights`.
+        key: As for `resampling_weights`.
+        chunk: Lines at a time.
+
+    >>> [len(weights) for weights in iterate_weights(4, resamples=5, chunk=2)]
+    [2, 2, 1]
+    """
+    if n_clusters == 0:
+        return
+    words = np.frombuffer(hashlib.sha256(json.dumps(key).encode()).digest(), "<u4")
+    generator = np.random.default_rng([seed, *words.tolist()])
+    even = np.full(n_clusters, 1 / n_clusters)
+    for start in range(0, resamples, chunk):
+        yield generator.multinomial(n_clusters, even, size=min(chunk, resamples - start))
+
+
+def ratio_standard_error(num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int) -> tuple[float, float]:
+    """Return M = sum num / sum den and its standard error over clusters, without resampling.
+
+    ``s = sqrt(c / (c - 1) * sum_i (num_i - M den_i)^2) / sum den`` over the c clusters i.
+
+    Args:
+        num: float array (n,), numerator of each line.
+        den: float array (n,), denominator of each line.
+        codes: int array (n,), the cluster of each line, from 0.
+        n_clusters: c.
+
+    Returns:
+        (M, s); both NaN where the denominators sum to 0, s alone with fewer than two clusters.
+
+    >>> value, s = ratio_standard_error(np.array([1.0, 0.0, 1.0]), np.ones(3), np.array([0, 0, 1]), 2)
+    >>> round(value, 4), round(s, 4)
+    (0.6667, 0.2222)
+    """
+    value, influence = _ratio(num, den, codes, n_clusters)
+    return value, _influence_standard_error(influence, n_clusters)
+
+
+def bootstrap_standard_error(values: np.ndarray, n_clusters: int) -> tuple[float, float]:
+    """Return the standard error that resamples show, and the share of them in which the metric is undefined.
+
+    Args:
+        values: float array (b,), the metric in each resample; NaN where undefined.
+        n_clusters: c; the spread of resamples is short by ``sqrt((c - 1) / c)``, which is put right.
+
+    Returns:
+        (s, share); s is NaN with fewer than two clusters or defined resamples, or with more than 5% undefined.
+
+    >>> s, undefined = bootstrap_standard_error(np.array([0.4, 0.5, 0.6]), 5)
+    >>> round(s, 4), undefined
+    (0.1118, 0.0)
+    """
+    defined = values[np.isfinite(values)]
+    undefined = (len(values) - len(defined)) / len(values) if len(values) else 1.0
+    if n_clusters < 2 or len(defined) < 2 or undefined > MAX_UNDEFINED:
+        return math.nan, undefined
+    return float(defined.std(ddof=1) * math.sqrt(n_clusters / (n_clusters - 1))), undefined
+
+
+def interval(
+    value: float, s: float, n_clusters: int, *, range: tuple[float, float] | None = (0.0, 1.0), alpha: float = 0.05
+) -> Interval:
+    """Return the two-sided interval of one number.
+
+    In a range: Wilson's with the effective size m = M (1 - M) / s^2 (c where s is 0 or M stands at an end of the range; at least
+    1) and the quantile of t with c - 1 degrees of freedom. Unbounded: M +- t s.
+
+    Args:
+        value: M.
+        s: Its standard error; NaN for unknown.
+        n_clusters: c.
+        range: The metric's lowest and highest possible value; None for unbounded.
+        alpha: 1 - the coverage.
+
+    >>> low, high, note = interval(0.9, 0.03, 100)
+    >>> round(low, 3), round(high, 3), note
+    (0.825, 0.945, None)
+    >>> interval(1.0, 0.0, 3)
+    Interval(low=None, high=None, note='no interval: 3 clusters, fewer than 5')
+    """
+    if math.isnan(value):
+        return Interval(None, None, "undefined")
+    if n_clusters < MIN_CLUSTERS:
+        return Interval(None, None, f"no interval: {_count(n_clusters)}, fewer than {MIN_CLUSTERS}")
+    if math.isnan(s):
+        return Interval(None, None, "no interval: no standard error")
+    q = _t_quantile(n_clusters - 1, alpha)
+    if range is None:
+        return Interval(value - q * s, value + q * s)
+    bottom, width = range[0], range[1] - range[0]
+    mean = min(max((value - bottom) / width, 0.0), 1.0)
+    error = s / width
+    size = float(n_clusters)
+    if error > _ZERO and _ZERO < mean < 1 - _ZERO:
+        size = max(mean * (1 - mean) / error**2, 1.0)
+    shrink = q * q / size
+    centre = mean + shrink / 2
+    half = q * math.sqrt(mean * (1 - mean) / size + q * q / (4 * size * size))
+    low = min(max((centre - half) / (1 + shrink), 0.0), mean)
+    high = max(min((centre + half) / (1 + shrink), 1.0), mean)
+    return Interval(bottom + width * low, bottom + width * high)
+
+
+def estimate(
+    table: Table,
+    metric: Metric,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    key: tuple[str, ...] = (),
+    alpha: float = 0.05,
+    weights: np.ndarray | None = None,
+) -> Estimate:
+    """Return a metric's value over a table, with its standard error and interval.
+
+    Every line counts once, so the caller passes the answered lines of one slice. With several repeats the value is the mean over
+    repeats of the metric on each repeat's lines, and all repeats share the patients' weights. The error is exact where the metric
+    is a ratio of sums (`Metric.sums`) and comes from a cluster bootstrap otherwise.
+
+    Args:
+        table: The lines.
+        metric: What is computed; with ``infer=False`` it gets no interval.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        key: What the table is a slice of, such as ``("plane", "axial")``.
+        alpha: 1 - the coverage.
+        weights: `resampling_weights` of the table's clusters in sorted order, drawn once for many metrics; None draws them.
+
+    >>> from nova_bench.types import Metric
+    >>> names, zeros = np.array(list("abcdef"), dtype=object), np.zeros(6, int)
+    >>> table = Table(names, names, zeros, names, names, {}, {"right": np.array([1, 1, 0, 1, 0, 1.0])})
+    >>> accuracy = Metric("accuracy", ("right",), lambda t, w: w @ t["right"] / w.sum(1), lambda t: (t["right"], np.ones(len(t))))
+    >>> [round(number, 3) for number in estimate(table, accuracy)[:4]]
+    [0.667, 0.211, 0.204, 0.94]
+    """
+    if len(table) == 0:
+        return Estimate(None, None, None, None, 0, "undefined: no samples")
+    codes, n_clusters = table.cluster_codes()
+    parts = list(_by_repeat(table, codes))
+    if metric.sums is not None:
+        value, influence, carried = _mean_of_ratios(parts, metric, n_clusters)
+        n_clusters = int(carried.sum())
+        s, undefined = _influence_standard_error(influence, n_clusters), 0.0
+    else:
+        value = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts]))
+        s, undefined = math.nan, 0.0
+        if metric.infer and n_clusters >= MIN_CLUSTERS and math.isfinite(value):
+            chunks = _weight_chunks(table, n_clusters, resamples, seed, key, weights)
+            s, undefined = bootstrap_standard_error(_resample([(parts, metric, 1.0)], chunks), n_clusters)
+    if not math.isfinite(value):
+        return Estimate(None, None, None, None, n_clusters, "undefined on these samples")
+    if not metric.infer:
+        return Estimate(value, None, None, None, n_clusters)
+    low, high, note = interval(value, s, n_clusters, range=metric.range, alpha=alpha)
+    return Estimate(value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note)
+
+
+def paired_difference(
+    table_a: Table,
+    table_b: Table,
+    metric: Metric,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    key: tuple[str, ...] = (),
+    alpha: float = 0.05,
+    weights: np.ndarray | None = None,
+) -> Estimate:
+    """Return M_B - M_A of two models on the same samples, with the interval +- t s of the paired difference.
+
+    Both models' patients are drawn with the same weights, so that what is hard for both cancels. Where only a handful of patients
+    tell the models apart, and all in one direction, the interval is too short (``one-sided`` in ``benchmarks/coverage.py``).
+
+    Args:
+        table_a: The answered lines of the first model.
+        table_b: Those of the second, of the same samples and repeats; the order may differ.
+        metric: What is compared.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        key: What the tables are a slice of.
+        alpha: 1 - the coverage.
+        weights: As for `estimate`.
+
+    Raises:
+        UsageError: The samples, repeats or clusters of the two differ, or the metric takes no part in comparisons.
+
+    >>> from nova_bench.types import Metric
+    >>> names, zeros = np.array(list("abcdef"), dtype=object), np.zeros(6, int)
+    >>> a = Table(names, names, zeros, names, names, {}, {"right": np.array([1, 1, 0, 1, 0, 0.0])})
+    >>> b = Table(names, names, zeros, names, names, {}, {"right": np.array([1, 1, 1, 1, 0, 0.0])})
+    >>> accuracy = Metric("accuracy", ("right",), lambda t, w: w @ t["right"] / w.sum(1), lambda t: (t["right"], np.ones(len(t))))
+    >>> [round(number, 3) for number in paired_difference(a, b, accuracy)[:4]]
+    [0.167, 0.167, -0.262, 0.595]
+    """
+    if not metric.infer:
+        raise UsageError(f"metric {metric.name!r} is not made for comparisons (infer=False); compare by another metric")
+    table_a, table_b = _same_lines(table_a, table_b)
+    if len(table_a) == 0:
+        return Estimate(None, None, None, None, 0, "undefined: no samples")
+    codes, n_clusters = table_a.cluster_codes()
+    parts_a, parts_b = list(_by_repeat(table_a, codes)), list(_by_repeat(table_b, codes))
+    if metric.sums is not None:
+        value_a, influence_a, carried_a = _mean_of_ratios(parts_a, metric, n_clusters)
+        value_b, influence_b, carried_b = _mean_of_ratios(parts_b, metric, n_clusters)
+        n_clusters = int((carried_a | carried_b).sum())
+        s, undefined = _influence_standard_error(influence_b - influence_a, n_clusters), 0.0
+    else:
+        value_a = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts_a]))
+        value_b = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts_b]))
+        s, undefined = math.nan, 0.0
+        if n_clusters >= MIN_CLUSTERS and math.isfinite(value_b - value_a):
+            chunks = _weight_chunks(table_a, n_clusters, resamples, seed, key, weights)
+            differences = _resample([(parts_b, metric, 1.0), (parts_a, metric, -1.0)], chunks)
+            s, undefined = bootstrap_standard_error(differences, n_clusters)
+    value = value_b - value_a
+    if not math.isfinite(value):
+        return Estimate(None, None, None, None, n_clusters, "undefined on these samples")
+    low, high, note = interval(value, s, n_clusters, range=None, alpha=alpha)
+    if metric.range is not None and low is not None and high is not None:
+        width = metric.range[1] - metric.range[0]
+        low, high = max(low, -width), min(high, width)
+    if s <= _ZERO:
+        note = note or "standard error 0: the difference is the same in every cluster, so the interval says nothing"
+    return Estimate(value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note)
+
+
+def _ratio(num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int) -> tuple[float, np.ndarray]:
+    """Return M = sum num / sum den and each cluster's influence (num_i - M den_i) / sum den."""
+    total = float(den.sum())
+    if not total:
+        return math.nan, np.full(n_clusters, math.nan)
+    value = float(num.sum()) / total
+    return value, np.bincount(codes, num - value * den, n_clusters) / total
+
+
+def _influence_standard_error(influence: np.ndarray, n_clusters: int) -> float:
+    """Return ``sqrt(c / (c - 1) * sum influence^2)``, the influences being those of a number over c clusters; they sum to 0."""
+    if n_clusters < 2:
+        return math.nan
+    return math.sqrt(n_clusters / (n_clusters - 1)) * float(np.linalg.norm(influence))
+
+
+def _mean_of_ratios(
+    parts: Sequence[tuple[Table, np.ndarray]], metric: Metric, n_clusters: int
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return the mean over repeats of a ratio of sums, each cluster's influence on it, and which clusters have a share in it.
+
+    Clusters with nothing in numerator and denominator (no true box, for a recall) carry no information: counting them would
+    narrow the interval of a value at an end of its range, where their number stands in for the effective size.
+    """
+    assert metric.sums is not None  # the callers asked
+    values, influences = [], []
+    carried = np.zeros(n_clusters, bool)
+    for part, codes in parts:
+        num, den = metric.sums(part)
+        value, influence = _ratio(num, den, codes, n_clusters)
+        values.append(value)
+        influences.append(influence)
+        carried[codes[(num != 0) | (den != 0)]] = True
+    return float(np.mean(values)), np.mean(influences, axis=0), carried
+
+
+def _by_repeat(table: Table, codes: np.ndarray) -> Iterator[tuple[Table, np.ndarray]]:
+    """Yield each repeat's lines with the codes of their clusters."""
+    repeats = np.unique(table.repeat)
+    if len(repeats) == 1:
+        yield table, codes
+        return
+    for repeat in repeats:
+        index = np.flatnonzero(table.repeat == repeat)
+        yield table.take(index), codes[index]
+
+
+def _weight_chunks(
+    table: Table, n_clusters: int, resamples: int, seed: int, key: tuple[str, ...], weights: np.ndarray | None
+) -> Iterator[np.ndarray]:
+    """Yield resampling weights (b, c), with b such that (b, lines) and (b, values of a ragged column) stay small."""
+    ragged = [len(column.values) for column in table.columns.values() if isinstance(column, Ragged)]
+    chunk = max(1, _CHUNK // max(len(table), n_clusters, *ragged, 1))
+    if weights is None:
+        yield from iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=chunk)
+        return
+    if weights.ndim != 2 or weights.shape[1] != n_clusters:
+        raise ValueError(f"weights have shape {weights.shape}, expected (resamples, {n_clusters}): one column a cluster")
+    for start in range(0, len(weights), chunk):
+        yield weights[start : start + chunk]
+
+
+def _resample(
+    terms: Sequence[tuple[Sequence[tuple[Table, np.ndarray]], Metric, float]], chunks: Iterable[np.ndarray]
+) -> np.ndarray:
+    """Return (b,) the sum over terms of sign * mean over repeats of the metric, under each line of weights."""
+    values = []
+    for weights in chunks:
+        total = np.zeros(len(weights))
+        for parts, metric, sign in terms:
+            for part, codes in parts:
+                total += sign / len(parts) * metric.compute(part, weights[:, codes].astype(np.float64))
+        values.append(total)
+    return np.concatenate(values)
+
+
+def _same_lines(table_a: Table, table_b: Table) -> tuple[Table, Table]:
+    """Return both tables in one order of (id, repeat).
+
+    Raises:
+        UsageError: They are not about the same samples, repeats and clusters.
+    """
+    ordered = []
+    for table in (table_a, table_b):
+        ids = table.id.astype(str)
+        order = np.lexsort((table.repeat, ids))
+        ordered.append((table.take(order), list(zip(ids[order].tolist(), table.repeat[order].tolist(), strict=True))))
+    (table_a, keys_a), (table_b, keys_b) = ordered
+    if keys_a != keys_b:
+        only_a, only_b = sorted(set(keys_a) - set(keys_b)), sorted(set(keys_b) - set(keys_a))
+        named = ", ".join(f"{name} (repeat {repeat})" for name, repeat in (only_a + only_b)[:3])
+        raise UsageError(
+            f"the two runs are not about the same samples: {len(only_a)} are in the first only and {len(only_b)} in the second "
+            f"only{', such as ' + named if named else ', and some stand twice'}; compare what both have answered"
+        )
+    if not np.array_equal(table_a.cluster.astype(str), table_b.cluster.astype(str)):
+        raise UsageError("the two runs put the same samples into different clusters; they were made from different data")
+    return table_a, table_b
+
+
+def _t_quantile(df: int, alpha: float) -> float:
+    """Return the quantile of Student's t at 1 - alpha / 2."""
+    # 0.2 s, so only where a number gets an interval; scipy.stats would cost four times that
+    import scipy.special  # type: ignore[import-untyped, unused-ignore]
+
+    return float(scipy.special.stdtrit(df, 1 - alpha / 2))
+
+
+def _undefined_note(undefined: float) -> str | None:
+    """Return the note on a bootstrap with too many undefined resamples."""
+    if undefined > MAX_UNDEFINED:
+        return f"no interval: undefined in {undefined:.0%} of the resamples"
+    return None
+
+
+def _count(n_clusters: int) -> str:
+    """Return the number in words."""
+    return f"{n_clusters} cluster" + ("" if n_clusters == 1 else "s")
