@@ -16,5 +16,7 @@ from nova_bench.errors import UsageError
 def load(*, path: str = "") -> nb.Adapter:
     """Return an adapter that answers from `path`; ``{task}`` in it is the task's name."""
     if not path:
-        raise UsageError("adapter replay needs -o path=FILE, with lines such as {\"id\": \"case0001_001.png\", \"text\": \"...\"}")
+        raise UsageError(
+            'adapter replay needs -o path=FILE, with lines such as {"id": "case0001_001.png", "text": "..."}'
+        )
     return nb.backends.Replay(path)

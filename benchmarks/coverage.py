@@ -62,7 +62,9 @@ def clustered_table(cluster: np.ndarray, columns: dict[str, np.ndarray | Ragged]
     )
 
 
-def patients(rng: np.random.Generator, n_clusters: int, mean: float, most: int = 5) -> tuple[np.ndarray, np.ndarray]:
+def patients(
+    rng: np.random.Generator, n_clusters: int, mean: float, most: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
     """Return each line's cluster and probability: beta over patients, so that a patient's lines correlate by `CORRELATION`."""
     cluster = np.repeat(np.arange(n_clusters), rng.integers(1, most + 1, n_clusters))
     spread = (1 - CORRELATION) / CORRELATION
@@ -87,13 +89,17 @@ def pooled_f1_table(rng: np.random.Generator, n_clusters: int, mean: float) -> T
     n_true = rng.integers(1, 7, len(cluster))
     found = rng.binomial(n_true, probability)
     false = rng.binomial(n_true, 1 - probability)
-    return clustered_table(cluster, {"above": 2.0 * found, "below": (found + false + n_true).astype(np.float64)})
+    return clustered_table(
+        cluster, {"above": 2.0 * found, "below": (found + false + n_true).astype(np.float64)}
+    )
 
 
 def unbounded_table(rng: np.random.Generator, n_clusters: int, mean: float) -> Table:
     """Return an unbounded score, half of whose variance lies between patients."""
     cluster, _ = patients(rng, n_clusters, 0.5)
-    return clustered_table(cluster, {"score": mean + rng.normal(size=n_clusters)[cluster] + rng.normal(size=len(cluster))})
+    return clustered_table(
+        cluster, {"score": mean + rng.normal(size=n_clusters)[cluster] + rng.normal(size=len(cluster))}
+    )
 
 
 def detection_table(rng: np.random.Generator, n_clusters: int, mean: float) -> Table:
@@ -115,7 +121,9 @@ def detection_table(rng: np.random.Generator, n_clusters: int, mean: float) -> T
     return clustered_table(cluster, columns)
 
 
-def paired_tables(rng: np.random.Generator, n_clusters: int, mean: float, independent: bool = True) -> tuple[Table, Table]:
+def paired_tables(
+    rng: np.random.Generator, n_clusters: int, mean: float, independent: bool = True
+) -> tuple[Table, Table]:
     """Return two models' answers to the same questions, the second better by 0.2 (1 - mean).
 
     Both fail at the same patients, independently question by question; or, not `independent`, the second gets right all that the
@@ -158,17 +166,25 @@ def coverage(
             codes, _ = table.cluster_codes()
             ends = np.quantile(metric.compute(table, weights[:, codes].astype(np.float64)), (0.025, 0.975))
             covered_percentile.append(ends[0] <= truth <= ends[1])
-    found = {"coverage": float(np.mean(covered)), "width": float(np.mean(width)), "bias": float(np.mean(bias))}
+    found = {
+        "coverage": float(np.mean(covered)),
+        "width": float(np.mean(width)),
+        "bias": float(np.mean(bias)),
+    }
     return {**found, "percentile": float(np.mean(covered_percentile))} if percentile else found
 
 
-def paired_coverage(*, mean: float, n_clusters: int, data_sets: int, independent: bool = True, seed: int = 0) -> dict[str, float]:
+def paired_coverage(
+    *, mean: float, n_clusters: int, data_sets: int, independent: bool = True, seed: int = 0
+) -> dict[str, float]:
     """Return the same for the paired difference of two accuracies."""
     rng = np.random.default_rng([seed, n_clusters, round(1000 * mean)])
     truth, metric = 0.2 * (1 - mean), mean_metric()
     covered, width, bias = [], [], []
     for _ in range(data_sets):
-        value, _, low, high, *_ = paired_difference(*paired_tables(rng, n_clusters, mean, independent), metric)
+        value, _, low, high, *_ = paired_difference(
+            *paired_tables(rng, n_clusters, mean, independent), metric
+        )
         assert value is not None  # all cells have at least 8 clusters
         assert low is not None
         assert high is not None
@@ -192,13 +208,19 @@ def main() -> None:
     data_sets = 60 if quick else 1000
     began = time.perf_counter()
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}"
-    print(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {versions}; {data_sets} data sets a cell, nominal coverage .95")
-    print(f"{'metric':<12}{'truth':>7}{'patients':>10}{'coverage':>10}{'percentile':>12}{'width':>8}{'bias':>8}")
+    print(
+        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {versions}; {data_sets} data sets a cell, nominal coverage .95"
+    )
+    print(
+        f"{'metric':<12}{'truth':>7}{'patients':>10}{'coverage':>10}{'percentile':>12}{'width':>8}{'bias':>8}"
+    )
 
     def line(name: str, truth: float, n_clusters: int, found: dict[str, float]) -> None:
         percentile = f"{found['percentile']:>12.3f}" if "percentile" in found else " " * 12
         rest = f"{found['width']:>8.3f}{found['bias']:>+8.3f}"
-        print(f"{name:<12}{truth:>7.3f}{n_clusters:>10}{found['coverage']:>10.3f}{percentile}{rest}", flush=True)
+        print(
+            f"{name:<12}{truth:>7.3f}{n_clusters:>10}{found['coverage']:>10.3f}{percentile}{rest}", flush=True
+        )
 
     sizes = (8, 20, 50, 200)
     ratios = (
@@ -210,12 +232,21 @@ def main() -> None:
     for name, draw, metric, means in ratios:
         for mean in means:
             for c in sizes:
-                line(name, mean, c, coverage(draw, metric, mean, mean=mean, n_clusters=c, data_sets=data_sets, percentile=True))
+                line(
+                    name,
+                    mean,
+                    c,
+                    coverage(
+                        draw, metric, mean, mean=mean, n_clusters=c, data_sets=data_sets, percentile=True
+                    ),
+                )
     ap50 = average_precision(0.5)
     for mean in (0.5,) if quick else (0.5, 0.9):
         truth = true_average_precision(ap50, mean)
         for c in (10, 20, 60):
-            found = coverage(detection_table, ap50, truth, mean=mean, n_clusters=c, data_sets=data_sets, percentile=True)
+            found = coverage(
+                detection_table, ap50, truth, mean=mean, n_clusters=c, data_sets=data_sets, percentile=True
+            )
             line("ap50", truth, c, found)
     for independent, name in ((True, "difference"), (False, "one-sided")):
         for mean in (0.6, 0.9):

@@ -54,7 +54,9 @@ def make_corpus(n: int, most: int, scores: str, seed: int = 0) -> Corpus:
 
 def as_arrays(boxes_by_image: list[list[Box]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return boxes (m, 4), scores (m,) and offsets (n + 1,)."""
-    flat = np.array([(box.x0, box.y0, box.x1, box.y1, box.score) for boxes in boxes_by_image for box in boxes])
+    flat = np.array(
+        [(box.x0, box.y0, box.x1, box.y1, box.score) for boxes in boxes_by_image for box in boxes]
+    )
     return flat[:, :4].copy(), flat[:, 4].copy(), np.cumsum([0] + [len(boxes) for boxes in boxes_by_image])
 
 
@@ -81,7 +83,11 @@ def compare(corpus: Corpus, rounds: int) -> tuple[float, float, float]:
             hits, ranked = Ragged(found.hit, box_offsets), Ragged(scores[found.order], box_offsets)
             by_threshold = pooled_average_precision(ranked, hits, np.diff(truth_offsets), weights)[0]
             ours.append(time.perf_counter() - begin)
-        pairs = (by_threshold[0] - reference[0], by_threshold[1] - reference[1], by_threshold[1:].mean() - reference[1:].mean())
+        pairs = (
+            by_threshold[0] - reference[0],
+            by_threshold[1] - reference[1],
+            by_threshold[1:].mean() - reference[1:].mean(),
+        )
         difference = max(difference, *(abs(float(pair)) for pair in pairs))
     return min(ours), min(theirs), difference
 
@@ -120,7 +126,9 @@ def main() -> int:
     packages = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pycocotools"))
     today = datetime.datetime.now(datetime.UTC).date()
     print(f"{today}  Python {platform.python_version()}  {packages}  {os.cpu_count()} cores, one used")
-    print(f"\n{n:,} images, 1 to 4 boxes\n{'scores':>10} {'ours s':>9} {'pycocotools s':>14} {'ratio':>7} {'difference':>11}")
+    print(
+        f"\n{n:,} images, 1 to 4 boxes\n{'scores':>10} {'ours s':>9} {'pycocotools s':>14} {'ratio':>7} {'difference':>11}"
+    )
     good = True
     for scores in ("constant", "distinct"):
         ours, theirs, difference = compare(make_corpus(n, 4, scores), rounds)
@@ -131,7 +139,9 @@ def main() -> int:
         table, seconds = make_table(make_corpus(906, 2, scores))
         clusters, n_clusters = table.cluster_codes()
         rng = np.random.default_rng(0)
-        weights = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=resamples)[:, clusters].astype(float)
+        weights = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=resamples)[
+            :, clusters
+        ].astype(float)
         n_boxes = len(table.ragged("det_score").values)
         print(f"\n906 images, {n_boxes} boxes, {scores} scores, {resamples:,} resamples of clusters")
         print(f"{'rows':>20} {seconds:9.4f} s")

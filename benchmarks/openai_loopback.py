@@ -42,7 +42,9 @@ def write_images(folder: Path, n: int) -> list[Path]:
 
     paths = [folder / f"{i}.png" for i in range(n)]
     for i, path in enumerate(paths):
-        PIL.Image.frombytes("L", (550, 550), random.Random(i).randbytes(550 * 550)).save(path, compress_level=1)
+        PIL.Image.frombytes("L", (550, 550), random.Random(i).randbytes(550 * 550)).save(
+            path, compress_level=1
+        )
     return paths
 
 
@@ -84,8 +86,15 @@ async def bare(url: str, paths: list[Path], concurrency: int) -> int:
                 {"type": "text", "text": PROMPT},
                 {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
             ]
-            body = {"model": "m", "max_tokens": 500, "temperature": 0, "messages": [{"role": "user", "content": content}]}
-            async with session.post(f"{url}/chat/completions", json=body, headers={"Authorization": "Bearer none"}) as response:
+            body = {
+                "model": "m",
+                "max_tokens": 500,
+                "temperature": 0,
+                "messages": [{"role": "user", "content": content}],
+            }
+            async with session.post(
+                f"{url}/chat/completions", json=body, headers={"Authorization": "Bearer none"}
+            ) as response:
                 answer = await response.json()
                 n_answered += answer["choices"][0]["message"]["content"] == "[]"
 
@@ -116,7 +125,9 @@ def seconds_of(run: Callable[[], int], n: int) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="about ten seconds")
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--concurrency", type=int, default=64)
@@ -124,7 +135,9 @@ def main() -> None:
     args = parser.parse_args()
     n, rounds = (300, 3) if args.quick else (args.requests, args.rounds)
     names = ("python", "aiohttp", "openai", "httpx2")
-    versions = [platform.python_version() if name == "python" else importlib.metadata.version(name) for name in names]
+    versions = [
+        platform.python_version() if name == "python" else importlib.metadata.version(name) for name in names
+    ]
     lines = [
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}  {os.cpu_count()} CPUs  "
         + "  ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True)),

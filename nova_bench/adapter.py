@@ -70,7 +70,9 @@ def read_header(source: str, where: str) -> dict[str, Any]:
     try:
         table = tomllib.loads(content).get("tool", {}).get("nova-bench", {})
     except tomllib.TOMLDecodeError as error:
-        raise AdapterError(f"header of {where} is not TOML: {error}; see CONTRIBUTING.md for the form") from error
+        raise AdapterError(
+            f"header of {where} is not TOML: {error}; see CONTRIBUTING.md for the form"
+        ) from error
     for key in table:
         if key not in HEADER_KEYS:
             raise AdapterError(str(UnknownNameError("header key", key, HEADER_KEYS, where)))
@@ -91,7 +93,9 @@ def read_card(header: Mapping[str, Any], where: str, options: Mapping[str, str] 
     think = _tags(options["think"]) if "think" in options else values.pop("think", ("<think>", "</think>"))
     values.pop("think", None)
     if think is not None and (len(think) != 2 or not all(isinstance(tag, str) and tag for tag in think)):
-        raise AdapterError(f"header of {where}: think is two tags such as ['<think>', '</think>'], got {think!r}")
+        raise AdapterError(
+            f"header of {where}: think is two tags such as ['<think>', '</think>'], got {think!r}"
+        )
     if values.get("sends", "local") not in ("local", "vendor"):
         raise AdapterError(f"header of {where}: sends is 'local' or 'vendor', got {values['sends']!r}")
     for key in ("outputs", "native", "transport", "trained_on"):
@@ -111,7 +115,9 @@ def _tags(value: str) -> tuple[str, ...] | None:
         return None
     tags = tuple(tag.strip() for tag in value.split("..", 1))
     if len(tags) != 2 or not all(tags):
-        raise UsageError(f"option think={value!r}: expected two tags joined by '..', as think=<think>..</think>, or think=none")
+        raise UsageError(
+            f"option think={value!r}: expected two tags joined by '..', as think=<think>..</think>, or think=none"
+        )
     return tags
 
 
@@ -152,8 +158,13 @@ def read_options(load: Callable[..., Any], given: Mapping[str, str], where: str)
     """
     parameters = inspect.signature(load).parameters
     for name, parameter in parameters.items():
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) or parameter.default is parameter.empty:
-            raise AdapterError(f"load() of {where}: parameter {name!r} needs a default; options are load's keywords and their defaults")
+        if (
+            parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+            or parameter.default is parameter.empty
+        ):
+            raise AdapterError(
+                f"load() of {where}: parameter {name!r} needs a default; options are load's keywords and their defaults"
+            )
     known = (*parameters, *ENGINE_OPTIONS)
     options = {name: parameter.default for name, parameter in parameters.items()}
     for name, text in given.items():
@@ -171,15 +182,21 @@ def _converted(name: str, text: str, parameter: inspect.Parameter) -> Any:
         kind = str(parameter.annotation).removesuffix("| None").removeprefix("None |").strip()
     try:
         if kind == "bool":
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                text.lower()
+            ]
         if kind == "int":
             return int(text)
         if kind == "float":
             return float(text)
     except (KeyError, ValueError):
-        raise UsageError(f"option {name}={text!r}: expected {'true or false' if kind == 'bool' else f'a number ({kind})'}") from None
+        raise UsageError(
+            f"option {name}={text!r}: expected {'true or false' if kind == 'bool' else f'a number ({kind})'}"
+        ) from None
     if kind not in ("str", "Path"):
-        raise UsageError(f"option {name}={text!r}: options of type {kind} cannot be given on the command line")
+        raise UsageError(
+            f"option {name}={text!r}: options of type {kind} cannot be given on the command line"
+        )
     return Path(text) if kind == "Path" else text
 
 

@@ -73,8 +73,7 @@ class Frame:
     def __post_init__(self) -> None:
         if not _GRAMMAR.fullmatch(self.name):
             raise UsageError(
-                f"box frame {self.name!r} is not in the grammar (xyxy|yxyx|xywh|cxcywh)/(px|1|1000|1024) or loc/1000; "
-                "for example boxes=xyxy/1000"
+                f"box frame {self.name!r} is not in the grammar (xyxy|yxyx|xywh|cxcywh)/(px|1|1000|1024) or loc/1000; for example boxes=xyxy/1000"
             )
 
     @property

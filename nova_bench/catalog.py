@@ -42,7 +42,9 @@ def content_root() -> Path:
     project = package.parent / "pyproject.toml"
     if project.is_file() and 'name = "nova-bench"' in project.read_text(encoding="utf-8"):
         return package.parent
-    raise NovaBenchError(f"no tasks/ and adapters/ beside {package}: the installation is damaged; install nova-bench again")
+    raise NovaBenchError(
+        f"no tasks/ and adapters/ beside {package}: the installation is damaged; install nova-bench again"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ class Found:
         """Return its source text, empty where it cannot be found without importing."""
         return "" if self.path is None else self.path.read_text(encoding="utf-8")
 
+    def header(self) -> dict[str, Any]:
+        """Return an adapter's header, without running it."""
+        return read_header(self.source(), self.name)
+
     def about(self) -> str:
         """Return the first line of its docstring, without running it."""
         try:
@@ -71,7 +77,11 @@ class Found:
 def find_all(kind: Kind) -> list[Found]:
     """Return everything of a kind that has a name, sorted, without running any of it."""
     folder = content_root() / kind
-    listed = [Found(kind, path.stem, "content", path) for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+    listed = [
+        Found(kind, path.stem, "content", path)
+        for path in sorted(folder.glob("*.py"))
+        if not path.stem.startswith("_")
+    ]
     entries = importlib.metadata.entry_points(group=f"nova_bench.{kind}")
     listed += [Found(kind, entry.name, "entry point", _entry_source(entry), entry) for entry in entries]
     return sorted(listed, key=lambda found: found.name)
@@ -87,14 +97,18 @@ def find(kind: Kind, name: str) -> Found:
     if "/" in name or "\\" in name:
         path = Path(name).expanduser()
         if not path.is_file():
-            raise UsageError(f"{_SINGULAR[kind]} file {name} does not exist; expected the path of a Python file")
+            raise UsageError(
+                f"{_SINGULAR[kind]} file {name} does not exist; expected the path of a Python file"
+            )
         return Found(kind, path.stem, "path", path.resolve())
     matches = [found for found in find_all(kind) if found.name == name]
     if len(matches) > 1:
         places = " and ".join(str(found.path or found.entry) for found in matches)
         raise UsageError(f"{_SINGULAR[kind]} {name!r} is offered by {places}; name one by its path")
     if not matches:
-        raise UnknownNameError(_SINGULAR[kind], name, [found.name for found in find_all(kind)], f"{kind}/ or entry points")
+        raise UnknownNameError(
+            _SINGULAR[kind], name, [found.name for found in find_all(kind)], f"{kind}/ or entry points"
+        )
     return matches[0]
 
 
@@ -198,9 +212,13 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
         raise
     except Exception as error:
         where = _innermost(error, found.path)
-        raise AdapterError(f"load() of adapter {found.name!r}{where} raised {type(error).__name__}: {error}") from error
+        raise AdapterError(
+            f"load() of adapter {found.name!r}{where} raised {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(adapter, Adapter):
-        raise AdapterError(f"load() of adapter {found.name!r} returned a {type(adapter).__name__}; expected an object with generate(requests)")
+        raise AdapterError(
+            f"load() of adapter {found.name!r} returned a {type(adapter).__name__}; expected an object with generate(requests)"
+        )
     everything = {**loaded, **{key: given[key] for key in ENGINE_OPTIONS if key in given}}
     spelled = adapter_name if "/" not in adapter_name else found.name
     return Model(
@@ -209,7 +227,9 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
         card=card,
         source=hashlib.sha256(source.encode()).hexdigest(),
         options=everything,
-        identity={key: _identity(value) for key, value in sorted(everything.items()) if key not in card.transport},
+        identity={
+            key: _identity(value) for key, value in sorted(everything.items()) if key not in card.transport
+        },
     )
 
 
@@ -223,7 +243,9 @@ def _load_function(found: Found) -> Callable[..., Any]:
     attribute = (found.entry.attr if found.entry else "") or "load"
     load = getattr(module, attribute, None)
     if not callable(load):
-        raise AdapterError(f"adapter file {found.path or found.entry} has no {attribute}(*, option=default) that returns an adapter")
+        raise AdapterError(
+            f"adapter file {found.path or found.entry} has no {attribute}(*, option=default) that returns an adapter"
+        )
     return load  # type: ignore[no-any-return]  # a module's attribute has no type
 
 
@@ -269,7 +291,9 @@ def expand(name: str) -> tuple[list[str], str | None]:
     head = name.partition("@")[0]
     if head in known:
         if head != name:
-            raise UsageError(f"{name!r}: a suite takes no variant; name the task, as in nova_diagnosis@inputs=image")
+            raise UsageError(
+                f"{name!r}: a suite takes no variant; name the task, as in nova_diagnosis@inputs=image"
+            )
         return list(known[head]["tasks"]), known[head].get("data")
     if "/" not in head:
         names = [found.name for found in find_all("tasks")]
@@ -282,6 +306,6 @@ def describe_adapters() -> Iterator[tuple[Found, dict[str, Any] | str]]:
     """Yield each adapter with its header, or with what is wrong with it; none of them runs."""
     for found in find_all("adapters"):
         try:
-            yield found, read_header(found.source(), found.name)
+            yield found, found.header()
         except NovaBenchError as error:
             yield found, str(error)

@@ -9,13 +9,12 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nova_bench import __version__
 from nova_bench.errors import NovaBenchError, UsageError
 
 if TYPE_CHECKING:
-    from nova_bench.evaluate import Progress
     from nova_bench.run import Run, Settings
 
 DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
@@ -49,7 +48,9 @@ def _complain(error: NovaBenchError, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nova-bench", description="Measures vision-language models on medical images.")
+    parser = argparse.ArgumentParser(
+        prog="nova-bench", description="Measures vision-language models on medical images."
+    )
     parser.add_argument("--version", action="version", version=f"nova-bench {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -72,27 +73,65 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(verb=_doctor)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
-    run.add_argument("tasks", nargs="+", metavar="SUITE|TASK[@key=value]", help="suites, tasks, or paths of task files with a slash")
-    run.add_argument("--model", required=True, metavar="ADAPTER[:MODEL]", help="a name, or the path of an adapter file with a slash")
-    run.add_argument("-o", dest="options", action="append", default=[], metavar="key=value", help="an option of the adapter")
-    run.add_argument("-p", dest="params", action="append", default=[], metavar="key=value", help="temperature, max_tokens, seed or stop")
+    run.add_argument(
+        "tasks",
+        nargs="+",
+        metavar="SUITE|TASK[@key=value]",
+        help="suites, tasks, or paths of task files with a slash",
+    )
+    run.add_argument(
+        "--model",
+        required=True,
+        metavar="ADAPTER[:MODEL]",
+        help="a name, or the path of an adapter file with a slash",
+    )
+    run.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="an option of the adapter",
+    )
+    run.add_argument(
+        "-p",
+        dest="params",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="temperature, max_tokens, seed or stop",
+    )
     run.add_argument("--data", help="mini, full or the path of a folder in the hub's layout (default: full)")
-    run.add_argument("--limit", type=int, metavar="N", help="only N clusters (cases); a larger N later goes on from there")
+    run.add_argument(
+        "--limit", type=int, metavar="N", help="only N clusters (cases); a larger N later goes on from there"
+    )
     run.add_argument("--repeats", type=int, default=1, metavar="N", help="ask each sample N times")
-    run.add_argument("--concurrency", type=int, metavar="N", help="requests in flight, for adapters that have it")
-    run.add_argument("--accept-license", action="store_true", help="accept the data set's licence (see show TASK); remembered")
-    run.add_argument("--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)")
+    run.add_argument(
+        "--concurrency", type=int, metavar="N", help="requests in flight, for adapters that have it"
+    )
+    run.add_argument(
+        "--accept-license",
+        action="store_true",
+        help="accept the data set's licence (see show TASK); remembered",
+    )
+    run.add_argument(
+        "--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)"
+    )
     run.add_argument("--json", action="store_true", help="print the report as one JSON document")
     run.set_defaults(verb=_run)
 
     score = verbs.add_parser("score", help="rows and metrics again from the log, without the model")
     report = verbs.add_parser("report", help="cells: overall and by slice")
     for verb in (score, report):
-        verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or one with runs below it")
+        verb.add_argument(
+            "runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or one with runs below it"
+        )
         verb.add_argument("--data", help="where the data set is now, if it moved")
         verb.add_argument("--json", action="store_true", help="print one JSON document")
     score.set_defaults(verb=_report, fresh=True, coco=False, slices=False)
-    report.add_argument("--coco", action="store_true", help="also recompute AP with pycocotools and print both")
+    report.add_argument(
+        "--coco", action="store_true", help="also recompute AP with pycocotools and print both"
+    )
     report.add_argument("--no-slices", dest="slices", action="store_false", help="only the overall numbers")
     report.set_defaults(verb=_report, fresh=False)
     return parser
@@ -139,14 +178,21 @@ def _run(parsed: argparse.Namespace) -> int:
     return _print_runs(parsed, runs, fresh=False, slices=False)
 
 
-def _evaluate(parsed: argparse.Namespace, asked: Sequence[tuple[str, str]], model: str, options: Mapping[str, str], out: Path | None) -> list[Run]:
+def _evaluate(
+    parsed: argparse.Namespace,
+    asked: Sequence[tuple[str, str]],
+    model: str,
+    options: Mapping[str, str],
+    out: Path | None,
+) -> list[Run]:
     """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended."""
     from nova_bench.run import evaluate
+    from nova_bench.watch import Watch
 
     runs: list[Run] = []
     for name, data in asked:
         folder = out if out is None or len(asked) == 1 else out / name.replace("/", "_")
-        with _Watch(name) as watch:
+        with Watch(name) as watch:
             run = evaluate(
                 name,
                 model,
@@ -174,7 +220,13 @@ def _evaluate(parsed: argparse.Namespace, asked: Sequence[tuple[str, str]], mode
 
 def _explain(run: Run, error: BaseException) -> None:
     """Say what ended a run early; what was answered is in its folder."""
-    what = "stopped" if isinstance(error, KeyboardInterrupt) else f"{error}" if isinstance(error, NovaBenchError) else f"{type(error).__name__}: {error}"
+    what = (
+        "stopped"
+        if isinstance(error, KeyboardInterrupt)
+        else f"{error}"
+        if isinstance(error, NovaBenchError)
+        else f"{type(error).__name__}: {error}"
+    )
     print(f"nova-bench: {run.plan.spelling}: {what}", file=sys.stderr)
     if error.__traceback__ is not None and not isinstance(error, (KeyboardInterrupt, NovaBenchError)):
         import traceback
@@ -182,57 +234,6 @@ def _explain(run: Run, error: BaseException) -> None:
         frames = traceback.extract_tb(error.__traceback__)
         print(f"  in {frames[-1].filename} line {frames[-1].lineno}", file=sys.stderr)
     print(f"  what was answered is in {run.folder}; the same command goes on from there", file=sys.stderr)
-
-
-class _Watch:
-    """Progress on standard error: a live line on a terminal, a line every ten seconds elsewhere."""
-
-    def __init__(self, name: str) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        from nova_bench.render import console
-
-        self.name = name
-        self.console = console(to_stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total}"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("[red]{task.fields[failed]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self.line = self.bar.add_task(name, total=None, rate="", failed="")
-        self.said = self.began = 0.0
-
-    def __enter__(self) -> _Watch:
-        import time
-
-        self.began = self.said = time.monotonic()
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
-
-    def show(self, progress: Progress) -> None:
-        """Show where the run stands."""
-        import time
-
-        now = time.monotonic()
-        rate = (progress.answered + progress.failed) / max(now - self.began, 1e-6)
-        failed = f"{progress.failed} failed" if progress.failed else ""
-        if progress.stopping:
-            failed += " stopping: waiting for what is in flight (Ctrl-C again ends at once)"
-        self.bar.update(self.line, completed=progress.done, total=progress.total, rate=f"{rate:.1f}/s", failed=failed)
-        if not self.console.is_terminal and now - self.said >= 10:
-            self.said = now
-            left = f", {(progress.total - progress.done) / rate:.0f} s left" if progress.total and rate > 0 else ""
-            print(f"{self.name}: {progress.done}/{progress.total or '?'}, {rate:.1f}/s, {progress.failed} failed{left}", file=sys.stderr)
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -243,7 +244,9 @@ def _report(parsed: argparse.Namespace) -> int:
     return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
 
 
-def _print_runs(parsed: argparse.Namespace, runs: Sequence[Run], *, fresh: bool, slices: bool, coco: bool = False) -> int:
+def _print_runs(
+    parsed: argparse.Namespace, runs: Sequence[Run], *, fresh: bool, slices: bool, coco: bool = False
+) -> int:
     """Print the reports of runs, as tables or as one JSON document; 1 if one of them is incomplete."""
     from nova_bench.report import SCHEMA_VERSION
 
@@ -254,7 +257,11 @@ def _print_runs(parsed: argparse.Namespace, runs: Sequence[Run], *, fresh: bool,
             "schema_version": SCHEMA_VERSION,
             "cells": [cell for report in reports for cell in report["cells"]],
             "runs": [
-                {"folder": str(run.folder), **{key: value for key, value in report.items() if key not in ("cells", "schema_version")}, "coco": reference}
+                {
+                    "folder": str(run.folder),
+                    **{key: value for key, value in report.items() if key not in ("cells", "schema_version")},
+                    "coco": reference,
+                }
                 for run, report, reference in zip(runs, reports, references, strict=True)
             ],
         }
@@ -266,8 +273,13 @@ def _print_runs(parsed: argparse.Namespace, runs: Sequence[Run], *, fresh: bool,
         for report, reference in zip(reports, references, strict=True):
             console.print(render.report(report, slices=slices))
             if reference is not None:
-                rows = [(name, f"{pair['ours']:.12f}", f"{pair['pycocotools']:.12f}") for name, pair in reference.items()]
-                console.print(render.listing("AP recomputed with pycocotools", ("metric", "ours", "pycocotools"), rows))
+                rows = [
+                    (name, f"{pair['ours']:.12f}", f"{pair['pycocotools']:.12f}")
+                    for name, pair in reference.items()
+                ]
+                console.print(
+                    render.listing("AP recomputed with pycocotools", ("metric", "ours", "pycocotools"), rows)
+                )
             console.print()
     incomplete = any(cell["incomplete"] for report in reports for cell in report["cells"])
     stopped = any(run.progress is not None and run.progress.error is not None for run in runs)
@@ -291,7 +303,9 @@ def _demo(parsed: argparse.Namespace) -> int:
         runs += _evaluate(parsed, [(name, data or "mini") for name in names], model, {}, out / model)
     code = _print_runs(parsed, runs, fresh=False, slices=False)
     if not parsed.json:
-        print(f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization")
+        print(
+            f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization"
+        )
     return code
 
 
@@ -301,17 +315,31 @@ def _list(parsed: argparse.Namespace) -> int:
     wanted = (parsed.what,) if parsed.what else ("suites", "tasks", "adapters")
     found: dict[str, list[dict[str, str]]] = {}
     if "suites" in wanted:
-        found["suites"] = [{"name": name, "about": suite["about"], "tasks": " ".join(suite["tasks"])} for name, suite in catalog.suites().items()]
+        found["suites"] = [
+            {"name": name, "about": suite["about"], "tasks": " ".join(suite["tasks"])}
+            for name, suite in catalog.suites().items()
+        ]
     if "tasks" in wanted:
-        found["tasks"] = [{"name": task.name, "about": task.about(), "from": task.door} for task in catalog.find_all("tasks")]
+        found["tasks"] = [
+            {"name": task.name, "about": task.about(), "from": task.door}
+            for task in catalog.find_all("tasks")
+        ]
     if "adapters" in wanted:
         found["adapters"] = [
-            {"name": adapter.name, "about": header.get("name", "") if isinstance(header, dict) else header, "from": adapter.door}
+            {
+                "name": adapter.name,
+                "about": header.get("name", "") if isinstance(header, dict) else header,
+                "from": adapter.door,
+            }
             for adapter, header in catalog.describe_adapters()
         ]
     if "metrics" in wanted:
         tasks = [catalog.load_task(task.name) for task in catalog.find_all("tasks")]
-        found["metrics"] = [{"name": metric.name, "task": task.name, "about": metric.about} for task in tasks for metric in task.metrics]
+        found["metrics"] = [
+            {"name": metric.name, "task": task.name, "about": metric.about}
+            for task in tasks
+            for metric in task.metrics
+        ]
     if parsed.json:
         print(json.dumps({"schema_version": 1, **found}, indent=1))
         return DONE
@@ -334,22 +362,51 @@ def _show(parsed: argparse.Namespace) -> int:
     names = {kind: [found.name for found in catalog.find_all(kind)] for kind in ("tasks", "adapters")}
     head = split_spelling(parsed.name)[0]
     if parsed.name in suites:
-        console.print(render.listing(parsed.name, ("task",), [(task,) for task in suites[parsed.name]["tasks"]]))
+        console.print(
+            render.listing(parsed.name, ("task",), [(task,) for task in suites[parsed.name]["tasks"]])
+        )
         console.print(suites[parsed.name]["about"])
     elif head in names["tasks"]:
         for part in render.task_page(catalog.load_task(head)):
             console.print(part)
     elif parsed.name in names["adapters"] or "/" in parsed.name:
         found = catalog.find("adapters", parsed.name)
-        header = catalog.read_header(found.source(), found.name)
-        console.print(render.listing(found.name, ("", ""), [("about", found.about()), *((key, str(value)) for key, value in header.items())]))
-        console.print(render.listing("options", ("option", "default"), [(key, repr(value)) for key, value in catalog.adapter_options(found).items()]))
+        header = found.header()
+        console.print(
+            render.listing(
+                found.name,
+                ("", ""),
+                [("about", found.about()), *((key, str(value)) for key, value in header.items())],
+            )
+        )
+        console.print(
+            render.listing(
+                "options",
+                ("option", "default"),
+                [(key, repr(value)) for key, value in catalog.adapter_options(found).items()],
+            )
+        )
     else:
-        metrics = {metric.name: (task, metric) for task in map(catalog.load_task, names["tasks"]) for metric in task.metrics}
+        metrics = {
+            metric.name: (task, metric)
+            for task in map(catalog.load_task, names["tasks"])
+            for metric in task.metrics
+        }
         if parsed.name not in metrics:
-            raise UnknownNameError("name", parsed.name, [*suites, *names["tasks"], *names["adapters"], *metrics], "suites, tasks, adapters and metrics")
+            raise UnknownNameError(
+                "name",
+                parsed.name,
+                [*suites, *names["tasks"], *names["adapters"], *metrics],
+                "suites, tasks, adapters and metrics",
+            )
         task, metric = metrics[parsed.name]
-        console.print(render.listing(metric.name, ("", ""), [("task", task.name), ("version", str(metric.version)), ("what it is", metric.about)]))
+        console.print(
+            render.listing(
+                metric.name,
+                ("", ""),
+                [("task", task.name), ("version", str(metric.version)), ("what it is", metric.about)],
+            )
+        )
     return DONE
 
 
@@ -362,7 +419,14 @@ def _doctor(parsed: argparse.Namespace) -> int:
     else:
         from nova_bench import render
 
-        rows = [({"ok": "ok", "lacks": "-", "fault": "FAULT"}[finding["state"]], finding["what"], finding["detail"]) for finding in findings]
+        rows = [
+            (
+                {"ok": "ok", "lacks": "-", "fault": "FAULT"}[finding["state"]],
+                finding["what"],
+                finding["detail"],
+            )
+            for finding in findings
+        ]
         render.console().print(render.listing("nova-bench doctor", ("", "what", ""), rows))
     return INCOMPLETE if any(finding["state"] == "fault" for finding in findings) else DONE
 

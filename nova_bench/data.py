@@ -68,8 +68,16 @@ class Data:
         digests: The index of image digests.
     """
 
-    def __init__(self, source: Source, kind: Kind, folder: Path, revision: str | None, digests: DigestIndex) -> None:
-        self.source, self.kind, self.folder, self.revision, self.digests = source, kind, folder, revision, digests
+    def __init__(
+        self, source: Source, kind: Kind, folder: Path, revision: str | None, digests: DigestIndex
+    ) -> None:
+        self.source, self.kind, self.folder, self.revision, self.digests = (
+            source,
+            kind,
+            folder,
+            revision,
+            digests,
+        )
         self._roots = _roots(folder, kind)
         self._parents: dict[str, str] = {}
 
@@ -93,15 +101,23 @@ class Data:
         """
         import datasets  # type: ignore[import-untyped, unused-ignore]
 
-        pattern = re.sub(r"([*?[])", r"[\1]", str(self.table.absolute()))  # a folder's name is no glob pattern
+        pattern = re.sub(
+            r"([*?[])", r"[\1]", str(self.table.absolute())
+        )  # a folder's name is no glob pattern
         try:
-            with tempfile.TemporaryDirectory() as scratch:  # for its lock file: nothing is cached when rows are streamed
+            with (
+                tempfile.TemporaryDirectory() as scratch
+            ):  # for its lock file: nothing is cached when rows are streamed
                 stream = datasets.load_dataset(
                     "parquet", data_files={"rows": [pattern]}, split="rows", streaming=True, cache_dir=scratch
                 )
             for batch in stream.with_format("arrow").iter(batch_size=_BATCH):
                 yield from batch.to_pylist()
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:  # pyarrow's errors are one of the first two
+        except (
+            OSError,
+            ValueError,
+            datasets.exceptions.DatasetsError,
+        ) as error:  # pyarrow's errors are one of the first two
             raise _damaged(self.table, error) from error
 
     def image(self, relative: object) -> Image:
@@ -114,7 +130,9 @@ class Data:
             DataError: It is no relative path, leads out of the folder (by ``..`` or by a link) or is not there.
         """
         if not isinstance(relative, str) or not relative:
-            raise DataError(f"a row of {self.source.table} names no image: {self.source.images} is {relative!r}, expected a path")
+            raise DataError(
+                f"a row of {self.source.table} names no image: {self.source.images} is {relative!r}, expected a path"
+            )
         if not _is_confined(relative):
             raise DataError(
                 f"image path {relative!r} of {self.source.table} leads out of the data set; expected a path below {self.folder}"
@@ -131,7 +149,9 @@ class Data:
                 self._check_within(real, relative)
                 mode = os.stat(real).st_mode
         except (OSError, ValueError) as error:
-            raise DataError(f"image {relative} is missing: {path} does not exist. {self._remedy()}") from error
+            raise DataError(
+                f"image {relative} is missing: {path} does not exist. {self._remedy()}"
+            ) from error
         if not stat.S_ISREG(mode):
             raise DataError(f"image {relative} is no file: {path}. {self._remedy()}")
         return Image(path=path, name=relative)
@@ -214,7 +234,9 @@ def open_data(
             source.table,
             pinned or source.revision,
             recorded=pinned is not None,
-            files=lambda snapshot: [path for path in _image_paths(source, snapshot / source.table) if _is_confined(path)],
+            files=lambda snapshot: [
+                path for path in _image_paths(source, snapshot / source.table) if _is_confined(path)
+            ],
             ways=_ways_on(source),
             progress=progress,
         )
@@ -224,7 +246,9 @@ def open_data(
     if not (folder / source.table).is_file():
         raise DataError(_not_found(source, folder, where))
     if "::" in str(folder.absolute()):
-        raise DataError(f"{folder.absolute()}: two colons in a path are an operator of Hugging Face datasets; rename the folder")
+        raise DataError(
+            f"{folder.absolute()}: two colons in a path are an operator of Hugging Face datasets; rename the folder"
+        )
     _check_table(source, folder / source.table)
     return Data(source, kind, folder, revision, digests or DigestIndex(cache))
 
@@ -247,7 +271,9 @@ def _check_table(source: Source, table: Path) -> None:
             f"Expected the layout of {source.hub} at revision {source.revision}"
         )
     if keys.null_count:
-        raise DataError(f"{table}: {keys.null_count} rows have no {source.key}; each row needs one of its own")
+        raise DataError(
+            f"{table}: {keys.null_count} rows have no {source.key}; each row needs one of its own"
+        )
     counts = keys.value_counts()
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
     if twice:
@@ -298,7 +324,9 @@ def _check_license(source: Source, config: Path, accept: bool) -> None:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         accepted: Mapping[str, Any] = tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}; expected lines such as {_license_line(source)}") from error
+        raise DataError(
+            f"{path} cannot be read: {error}; expected lines such as {_license_line(source)}"
+        ) from error
     line = str(accepted.get(source.hub, ""))
     if line == source.license or line.startswith(source.license + " "):
         return
@@ -309,7 +337,11 @@ def _check_license(source: Source, config: Path, accept: bool) -> None:
             f"Read it; if you accept it, run again with --accept-license once, or add this line to {path}:\n"
             f"    {_license_line(source)}"
         )
-    kept = [old for old in text.splitlines() if not old.lstrip().startswith((f'"{source.hub}"', f"'{source.hub}'"))]
+    kept = [
+        old
+        for old in text.splitlines()
+        if not old.lstrip().startswith((f'"{source.hub}"', f"'{source.hub}'"))
+    ]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join([*kept, _license_line(source)]) + "\n", encoding="utf-8")
@@ -335,7 +367,11 @@ def _not_found(source: Source, folder: Path, where: str) -> str:
         found = f"--data {where}: this is a file; expected the folder that holds {source.table}"
     else:
         found = f"--data {where}: {folder / source.table} is missing"
-    picture = f"\n    {folder}/<{source.images}>   the pictures, at the paths in that column" if source.images else ""
+    picture = (
+        f"\n    {folder}/<{source.images}>   the pictures, at the paths in that column"
+        if source.images
+        else ""
+    )
     return (
         f"{found}. Expected {source.name} in the hub's layout:\n    {folder / source.table}   with the columns "
         f"{', '.join(source.required)}{picture}\nFetch it with: {_download_command(source)}"

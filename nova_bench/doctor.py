@@ -8,7 +8,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-_CORE = ("numpy", "scipy", "pillow", "pyarrow", "datasets", "huggingface_hub", "pandas", "sacrebleu", "rouge-score", "nltk", "rich")
+_CORE = (
+    "numpy",
+    "scipy",
+    "pillow",
+    "pyarrow",
+    "datasets",
+    "huggingface_hub",
+    "pandas",
+    "sacrebleu",
+    "rouge-score",
+    "nltk",
+    "rich",
+)
 _EXTRAS = {
     "openai": ("openai", "openai-compatible servers"),
     "pycocotools": ("coco", "report --coco"),
@@ -27,10 +39,18 @@ def checkup(cache: Path, config: Path) -> list[dict[str, str]]:
     findings = [_finding("ok" if sys.version_info >= (3, 11) else "fault", "Python", sys.version.split()[0])]
     for package in _CORE:
         version = _version(package)
-        findings.append(_finding("ok" if version else "fault", package, version or "missing; install nova-bench again"))
+        findings.append(
+            _finding("ok" if version else "fault", package, version or "missing; install nova-bench again")
+        )
     for package, (extra, purpose) in _EXTRAS.items():
         version = _version(package)
-        findings.append(_finding("ok" if version else "lacks", package, version or f'for {purpose}: pip install "nova-bench[{extra}]"'))
+        findings.append(
+            _finding(
+                "ok" if version else "lacks",
+                package,
+                version or f'for {purpose}: pip install "nova-bench[{extra}]"',
+            )
+        )
     from nova_bench.metrics.wordnet import wordnet_remedy
 
     remedy = wordnet_remedy(cache / "nltk_data")
@@ -38,7 +58,11 @@ def checkup(cache: Path, config: Path) -> list[dict[str, str]]:
     for name, folder in (("cache", cache), ("configuration", config)):
         findings.append(_writable(name, folder))
     for key in _KEYS:
-        findings.append(_finding("ok" if os.environ.get(key) else "lacks", key, "set" if os.environ.get(key) else "not set"))
+        findings.append(
+            _finding(
+                "ok" if os.environ.get(key) else "lacks", key, "set" if os.environ.get(key) else "not set"
+            )
+        )
     return findings
 
 

@@ -51,7 +51,9 @@ def fetch_snapshot(
     try:
         # asked first, as this call has a time limit and no retries: a dead or silent hub is known within seconds
         hub.HfApi().dataset_info(repository, revision=revision, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT)
-        folder = _snapshot(hub.hf_hub_download(repository, table, repo_type="dataset", revision=revision), table)
+        folder = _snapshot(
+            hub.hf_hub_download(repository, table, repo_type="dataset", revision=revision), table
+        )
         _download(repository, folder, _missing(folder, files), progress)
     except Exception as error:
         explained = _explain(error, repository, table, revision, recorded)
@@ -82,7 +84,9 @@ def _missing(folder: Path, files: Callable[[Path], Iterable[str]]) -> list[str]:
     return [path for path in files(folder) if not os.path.exists(os.path.join(folder, path))]
 
 
-def _download(repository: str, folder: Path, paths: list[str], progress: Callable[[int, int], None] | None) -> None:
+def _download(
+    repository: str, folder: Path, paths: list[str], progress: Callable[[int, int], None] | None
+) -> None:
     """Download files of a snapshot, several at a time; one that the repository lacks is left out."""
     import huggingface_hub as hub
     from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
@@ -95,7 +99,9 @@ def _download(repository: str, folder: Path, paths: list[str], progress: Callabl
 
     def download(path: str) -> None:
         try:
-            hub.hf_hub_download(repository, path, repo_type="dataset", revision=folder.name, tqdm_class=Silent)
+            hub.hf_hub_download(
+                repository, path, repo_type="dataset", revision=folder.name, tqdm_class=Silent
+            )
         except hub.errors.LocalEntryNotFoundError:
             raise  # the network failed and the cache has no copy; a kind of the next
         except hub.errors.EntryNotFoundError:
@@ -111,7 +117,9 @@ def _download(repository: str, folder: Path, paths: list[str], progress: Callabl
         pool.shutdown(cancel_futures=True)
 
 
-def _explain(error: Exception, repository: str, table: str, revision: str, recorded: bool) -> tuple[bool, str] | None:
+def _explain(
+    error: Exception, repository: str, table: str, revision: str, recorded: bool
+) -> tuple[bool, str] | None:
     """Return whether the hub is out of reach and what to tell the user; None for an error that has nothing to do with the hub."""
     from huggingface_hub import constants, errors
 
@@ -119,11 +127,23 @@ def _explain(error: Exception, repository: str, table: str, revision: str, recor
     while answer is not None and not isinstance(answer, errors.HfHubHTTPError):
         answer = answer.__cause__  # the client wraps what the hub said
     if answer is None:
-        unreachable = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError)
+        unreachable = (
+            errors.OfflineModeIsEnabled,
+            errors.LocalEntryNotFoundError,
+            ConnectionError,
+            TimeoutError,
+        )
         # the HTTP client's errors have no base class that all versions of the hub's client share
         if isinstance(error, unreachable) or type(error).__module__.startswith("httpx"):
-            offline = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else f"{type(error).__name__}: {_first_line(error)}"
-            return True, f"{repository} is not complete on this machine and the hub is out of reach ({offline})."
+            offline = (
+                "HF_HUB_OFFLINE is set"
+                if constants.is_offline_mode()
+                else f"{type(error).__name__}: {_first_line(error)}"
+            )
+            return (
+                True,
+                f"{repository} is not complete on this machine and the hub is out of reach ({offline}).",
+            )
         if isinstance(error, OSError):
             return False, f"{repository} cannot be downloaded into {constants.HF_HUB_CACHE}: {error}."
         return None
@@ -139,7 +159,10 @@ def _explain(error: Exception, repository: str, table: str, revision: str, recor
             )
         return False, f"{repository} has no revision {revision!r}; see {page}."
     if isinstance(answer, errors.EntryNotFoundError):
-        return False, f"{repository} has no {table} at revision {revision}; its layout has changed, see {page}."
+        return (
+            False,
+            f"{repository} has no {table} at revision {revision}; its layout has changed, see {page}.",
+        )
     if status == 401:
         return False, (
             f"the hub refuses {repository} without a valid login (401): it is private or gated, or there is none. Log in with "

@@ -20,9 +20,11 @@ import hashlib
 import io
 import os
 import sqlite3
+import struct
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,9 +123,14 @@ class Image:
             DataError: The file is missing, is no picture or is too large.
         """
         if self._size is None:
+            # Pillow would decode a whole PNG to look for an orientation: 0.8 ms against 0.05 ms for a walk over its chunks.
+            data = self.read()
+            if _is_plain_png(data):
+                self._size = struct.unpack_from(">II", data, 16)
+                return self._size
             with self._open() as opened:
                 width, height = opened.size
-                if opened.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8):
+                if _orientation(opened) in (5, 6, 7, 8):
                     width, height = height, width
             self._size = (width, height)
         return self._size
@@ -143,7 +150,9 @@ class Image:
                 return _eight_bits(upright)
         except DataError:
             raise
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+        except (
+            Exception
+        ) as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
             raise DataError(f"image {self.name} does not decode: {error}; replace the file") from error
 
     def array(self) -> np.ndarray:
@@ -164,10 +173,13 @@ class Image:
         Raises:
             DataError: As `pil`.
         """
-        with self._open() as opened:
-            plain = opened.mode in ("L", "RGB") and opened.getexif().get(_EXIF_ORIENTATION, 1) == 1
-            plain = plain and not getattr(opened, "is_animated", False) and "transparency" not in opened.info
         data = self.read()
+        if _is_plain_png(data):
+            return data, "image/png"
+        with self._open() as opened:
+            plain = opened.mode in ("L", "RGB") and _orientation(opened) == 1
+            plain = plain and not getattr(opened, "is_animated", False) and "transparency" not in opened.info
+            opened.load()  # a cut file must fail here: a server would take its complaint for the model's
         media_type = _media_type(data[:16])
         if plain and media_type in SENDABLE:
             return data, media_type
@@ -181,13 +193,17 @@ class Image:
             with warnings.catch_warnings():
                 # Pillow warns from 89 million pixels on; our own limit below speaks more clearly.
                 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-                opened = PIL.Image.open(self.path if self._data is None else io.BytesIO(self._data))
+                opened = PIL.Image.open(io.BytesIO(self._data) if self.path is None else self.path)  # type: ignore[arg-type]
         except FileNotFoundError as error:
             raise DataError(f"image {self.name} is missing: {self.path}") from error
         except PIL.Image.DecompressionBombError as error:
             raise DataError(f"image {self.name} is refused: {error}") from error
-        except Exception as error:  # UnidentifiedImageError, OSError, and what damaged headers make decoders raise
-            raise DataError(f"image {self.name} is not a readable picture: {error}; replace the file") from error
+        except (
+            Exception
+        ) as error:  # UnidentifiedImageError, OSError, and what damaged headers make decoders raise
+            raise DataError(
+                f"image {self.name} is not a readable picture: {error}; replace the file"
+            ) from error
         if opened.size[0] * opened.size[1] > MAX_PIXELS:
             width, height = opened.size
             opened.close()
@@ -205,6 +221,45 @@ def _media_type(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
     return "application/octet-stream"
+
+
+def _is_plain_png(data: bytes) -> bool:
+    """Return whether bytes are a whole 8-bit grey or RGB PNG without transparency, rotation or animation.
+
+    Walks the chunk headers and checks each checksum, a tenth of a millisecond: Pillow decodes a whole PNG to look for an orientation
+    (0.8 ms), which would halve the rate of requests. A cut or damaged file is not plain, and fails when it is decoded.
+    """
+    if (
+        len(data) < 33
+        or data[12:16] != b"IHDR"
+        or _media_type(data[:16]) != "image/png"
+        or data[24] != 8
+        or data[25] not in (0, 2)
+    ):
+        return False
+    width, height = struct.unpack_from(">II", data, 16)
+    if width * height > MAX_PIXELS:
+        return False
+    view, at, kind = memoryview(data), 8, b""
+    while at + 12 <= len(data) and kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 8 + length
+        if kind in (b"tRNS", b"eXIf", b"acTL") or (
+            kind in (b"tEXt", b"zTXt", b"iTXt") and b"Raw profile" in data[at + 8 : at + 40]
+        ):
+            return False
+        if end + 4 > len(data) or zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            return False
+        at = end + 4
+    return kind == b"IEND"
+
+
+def _orientation(opened: PILImage) -> int:
+    """Return the EXIF orientation, 1 for none."""
+    try:
+        return int(opened.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # a damaged EXIF block raises many kinds; the picture itself may be whole
+        return 1
 
 
 def _eight_bits(picture: PILImage) -> PILImage:
@@ -257,7 +312,9 @@ class DigestIndex:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / "digests.sqlite"
             with _connect(path) as connection:
-                connection.execute("create table if not exists digests (path text primary key, size int, mtime_ns int, sha256 text)")
+                connection.execute(
+                    "create table if not exists digests (path text primary key, size int, mtime_ns int, sha256 text)"
+                )
                 rows = connection.execute("select path, size, mtime_ns, sha256 from digests")
                 self._known = {name: (size, mtime_ns, sha256) for name, size, mtime_ns, sha256 in rows}
             self._database = path
@@ -272,7 +329,7 @@ class DigestIndex:
         """
         if image.path is None or image._digest is not None:
             return image.digest
-        path = os.fspath(image.path)
+        path = os.path.abspath(image.path)
         try:
             stat = os.stat(path)
         except OSError as error:

@@ -17,14 +17,34 @@ from nova_bench.text import says_nothing_abnormal
 
 _BOX_KEYS = frozenset(
     (
-        *("bbox2d", "box2d", "bbox", "box", "boxes", "bboxes", "boundingbox", "boundingboxes", "bndbox", "bboxlist"),
+        *(
+            "bbox2d",
+            "box2d",
+            "bbox",
+            "box",
+            "boxes",
+            "bboxes",
+            "boundingbox",
+            "boundingboxes",
+            "bndbox",
+            "bboxlist",
+        ),
         *("boxes2d", "bboxes2d", "detections", "coordinates", "coords"),
     )
 )
 _LABEL_KEYS = ("label", "name", "class", "finding", "category")
 _SCORE_KEYS = ("score", "confidence", "probability", "conf", "confidencescore", "prob")
 _FOUND_KEYS = frozenset(
-    ("found", "abnormal", "abnormality", "abnormalityfound", "hasabnormality", "lesion", "present", "detected")
+    (
+        "found",
+        "abnormal",
+        "abnormality",
+        "abnormalityfound",
+        "hasabnormality",
+        "lesion",
+        "present",
+        "detected",
+    )
 )
 # Lists of numbers under these are no boxes even where an object maps labels to boxes.
 _SIZE_WORDS = ("size", "shape", "spacing", "resolution", "dimension", "width", "height")
@@ -168,7 +188,11 @@ class _Reader:
 
     def _word(self, value: Any, score: Any, label: str) -> None:
         """Read what stands for a box and is neither list nor object."""
-        if value is None or value is False or (isinstance(value, str) and (not value.strip() or says_nothing_abnormal(value))):
+        if (
+            value is None
+            or value is False
+            or (isinstance(value, str) and (not value.strip() or says_nothing_abnormal(value)))
+        ):
             self.part.none = True
         elif isinstance(value, float):
             self.part.not_four += 1
@@ -204,7 +228,12 @@ class _Reader:
                     self._list(child, score, label or key)
                 else:
                     self.by_label.append((child, key))
-        if boxes and node.closed and node.items and before == (len(self.part.boxes), self.part.not_four, self.part.none):
+        if (
+            boxes
+            and node.closed
+            and node.items
+            and before == (len(self.part.boxes), self.part.not_four, self.part.none)
+        ):
             if label and says_nothing_abnormal(label):
                 self.part.none = True  # {"label": "no target"}
             else:
@@ -221,17 +250,33 @@ class _Reader:
 
     def _boxes(self, child: Any, names: dict[str, Any], score: Any, label: str) -> None:
         """Read what stands under a box's key; lists of scores and labels beside a list of boxes belong to it one to one."""
-        scores = next((names[key] for key in ("scores", "confidences", *_SCORE_KEYS) if isinstance(names.get(key), Listed)), None)
-        labels = next((names[key] for key in ("labels", "names", *_LABEL_KEYS) if isinstance(names.get(key), Listed)), None)
-        if not isinstance(child, Listed) or not any(isinstance(item, (Listed, Keyed)) for item in child.items):
+        scores = next(
+            (
+                names[key]
+                for key in ("scores", "confidences", *_SCORE_KEYS)
+                if isinstance(names.get(key), Listed)
+            ),
+            None,
+        )
+        labels = next(
+            (names[key] for key in ("labels", "names", *_LABEL_KEYS) if isinstance(names.get(key), Listed)),
+            None,
+        )
+        if not isinstance(child, Listed) or not any(
+            isinstance(item, (Listed, Keyed)) for item in child.items
+        ):
             self._value(child, score, label, boxes=True)
             return
         if scores is None and labels is None:
             self._list(child, score, label)
             return
         for index, item in enumerate(child.items):
-            own_score = scores.items[index] if scores is not None and len(scores.items) == len(child.items) else score
-            own_label = labels.items[index] if labels is not None and len(labels.items) == len(child.items) else label
+            own_score = (
+                scores.items[index] if scores is not None and len(scores.items) == len(child.items) else score
+            )
+            own_label = (
+                labels.items[index] if labels is not None and len(labels.items) == len(child.items) else label
+            )
             self._value(item, own_score, own_label if isinstance(own_label, str) else label, boxes=True)
 
     def _list(self, node: Listed, score: Any, label: str) -> None:
@@ -239,7 +284,9 @@ class _Reader:
         if inner:
             points = [_point(item) for item in inner]
             if len(inner) == 2 and all(points):
-                self._numbers([number for point in points for number in point], score, label)  # [[x0, y0], [x1, y1]]
+                self._numbers(
+                    [number for point in points for number in point], score, label
+                )  # [[x0, y0], [x1, y1]]
                 return
             for item in inner:
                 self._value(item, score, label, boxes=True)
@@ -250,7 +297,9 @@ class _Reader:
             for word in words:  # ["[1, 2, 3, 4]", "[5, 6, 7, 8]"]
                 self._word(word, score, label)
         elif not numbers:
-            if node.closed and (all(item is None for item in node.items) or says_nothing_abnormal(" ".join(words))):
+            if node.closed and (
+                all(item is None for item in node.items) or says_nothing_abnormal(" ".join(words))
+            ):
                 self.part.none = True
         elif not node.closed:
             # A cut list: groups of four are whole boxes, the rest never came.
@@ -275,7 +324,9 @@ def _is_finding(value: Keyed) -> bool:
     held = [child for key, child in names.items() if key in _BOX_KEYS]
     if not held:
         return any(isinstance(child, Listed) and _holds_numbers(child) for child in names.values())
-    return all(isinstance(child, (Keyed, str)) or (isinstance(child, Listed) and _is_flat(child)) for child in held)
+    return all(
+        isinstance(child, (Keyed, str)) or (isinstance(child, Listed) and _is_flat(child)) for child in held
+    )
 
 
 def _is_flat(value: Listed) -> bool:

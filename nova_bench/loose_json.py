@@ -104,7 +104,13 @@ _LINE_END = re.compile(r"\n|```")
 _CLOSERS = {"]": "[", "}": "{", ")": "("}
 _QUOTE_PAIRS = (('"', '"'), ("'", "'"), ("\u201c", "\u201d"), ("\u2018", "\u2019"))
 _QUOTES = {opening: re.compile(f"[{closing}\\\\]") for opening, closing in _QUOTE_PAIRS}
-_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "none": None, "undefined": None}
+_LITERALS: dict[str, bool | None] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "none": None,
+    "undefined": None,
+}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -205,7 +211,9 @@ class _Scanner:
             return
         char = text[start]
         if char in "[{(":
-            unexpected = (top.after_value and top.after_words) or (isinstance(top.node, Keyed) and top.key is None)
+            unexpected = (top.after_value and top.after_words) or (
+                isinstance(top.node, Keyed) and top.key is None
+            )
             if unexpected and char != "(":
                 self._end_all()
             else:
@@ -264,7 +272,9 @@ class _Scanner:
         if self.stack:
             self._put(done.node)
         else:
-            self.roots.append(Root(done.node, done.start, self.pos, self.fences if self.fenced else 0, not closed))
+            self.roots.append(
+                Root(done.node, done.start, self.pos, self.fences if self.fenced else 0, not closed)
+            )
 
     def _end_all(self, *, cut: bool = False) -> None:
         while self.stack:
@@ -279,7 +289,9 @@ class _Scanner:
             top.node.items.append((top.key, value))
             top.key = None
         elif not isinstance(value, (Listed, Keyed)):
-            top.key = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+            top.key = (
+                value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+            )
             top.after_value = top.after_words = False
             return
         top.after_value, top.after_words, top.new_line = True, words, False

@@ -76,17 +76,23 @@ def parse_boxes(response: Response, context: Context) -> Prediction:
     'ok'
     """
     if not context.stored_sizes:
-        raise DataError("got a sample without an image, but boxes are in pixels of its first image; give the sample an image")
+        raise DataError(
+            "got a sample without an image, but boxes are in pixels of its first image; give the sample an image"
+        )
     stored = context.stored_sizes[0]
     sent = context.sent_sizes[0] if context.sent_sizes else stored
     if min(*stored, *sent) <= 0:
-        raise DataError(f"got images of {stored} px stored and {sent} px sent, but both must have an area; repair the image")
+        raise DataError(
+            f"got images of {stored} px stored and {sent} px sent, but both must have an area; repair the image"
+        )
     status, text, cut = _opened(response, context)
     if status:
         return Prediction(status, ())
     found = find_boxes(text)
     warnings: Counter[str] = Counter({"not_four": found.not_four, "superseded": found.superseded})
-    boxes = tuple(box for written in found.boxes if (box := _box(written, context.frame, stored, sent, warnings)))
+    boxes = tuple(
+        box for written in found.boxes if (box := _box(written, context.frame, stored, sent, warnings))
+    )
     status = _status(text, usable=found.answered, cut=cut or found.cut)
     return Prediction(status, boxes, _counted(warnings))
 
@@ -115,7 +121,9 @@ def parse_diagnosis(response: Response, context: Context) -> Prediction:
             kept.setdefault(normal, name)
     if not kept:
         # A refusal may stand inside the JSON that was asked for.
-        declined = text if is_refusal(text) else next((name for name in found.names if is_refusal(name)), text)
+        declined = (
+            text if is_refusal(text) else next((name for name in found.names if is_refusal(name)), text)
+        )
         return Prediction(_status(declined, usable=False, cut=cut or found.cut))
     names = tuple(kept.values())
     warnings = Counter(
@@ -171,7 +179,9 @@ def _counted(warnings: Counter[str]) -> Mapping[str, int]:
     return {name: count for name, count in sorted(warnings.items()) if count}
 
 
-def _box(written: WrittenBox, frame: Frame, stored: tuple[int, int], sent: tuple[int, int], warnings: Counter[str]) -> Box | None:
+def _box(
+    written: WrittenBox, frame: Frame, stored: tuple[int, int], sent: tuple[int, int], warnings: Counter[str]
+) -> Box | None:
     """Return a written box in px of the stored image; None where it is no box."""
     # Named numbers state their order; the unit stays the frame's.
     own = Frame(f"{written.order}/{frame.unit}") if written.order else frame
@@ -209,7 +219,16 @@ _ANSWER = re.compile(f"^[ \\t]{{0,8}}<answer>|^{_MARKER % 'answer'}", re.IGNOREC
 _CAPTION = re.compile(f"^{_MARKER % '(?:caption|description)'}", re.IGNORECASE | re.MULTILINE)
 _LABEL = re.compile(r"^[*_#>\- \t]{0,8}[A-Z][\w /-]{0,40}[*_]{0,3}:[*_]{0,3}[ \t]*\S", re.MULTILINE)
 _TEXT_KEYS = ("answer", "finalanswer", "caption", "description", "text", "report", "findings")
-_END_TOKENS = ("</s>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<end_of_turn>", "<eos>", "<|end|>", "</answer>")
+_END_TOKENS = (
+    "</s>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|endoftext|>",
+    "<end_of_turn>",
+    "<eos>",
+    "<|end|>",
+    "</answer>",
+)
 
 
 def _after_marker(text: str) -> str:
@@ -245,6 +264,10 @@ def _bare(text: str) -> str:
     text = text[:end].strip()
     if text.startswith("```"):
         text = re.sub(r"\A```[\w-]{0,20}[ \t]*", "", text.removesuffix("```")).strip()
-    if len(text) > 1 and text[0] + text[-1] in ('""', "\u201c\u201d") and not set(text[1:-1]) & set(text[0] + text[-1]):
+    if (
+        len(text) > 1
+        and text[0] + text[-1] in ('""', "\u201c\u201d")
+        and not set(text[1:-1]) & set(text[0] + text[-1])
+    ):
         text = text[1:-1].strip()
     return text

@@ -82,7 +82,9 @@ class Plan:
         seen: set[str] = set()
         for sample in self._all_samples():
             if sample.id in seen:
-                raise DataError(f"sample id {sample.id!r} stands twice in {self.data.source.name}: ids must be unique; mend the data set")
+                raise DataError(
+                    f"sample id {sample.id!r} stands twice in {self.data.source.name}: ids must be unique; mend the data set"
+                )
             seen.add(sample.id)
             if chosen is None or (isinstance(sample, Sample) and sample.cluster in chosen):
                 yield sample
@@ -101,7 +103,9 @@ class Plan:
         Raises:
             DataError: An image cannot be read.
         """
-        images = {i: self.digests.digest(part) for i, part in enumerate(request.parts) if isinstance(part, Image)}
+        images = {
+            i: self.digests.digest(part) for i, part in enumerate(request.parts) if isinstance(part, Image)
+        }
         return request_hash(request, images)
 
     def shown_image(self, sample: Sample) -> tuple[Image, ...]:
@@ -140,10 +144,11 @@ class Plan:
 
     @cached_property
     def _chosen_clusters(self) -> frozenset[str] | None:
-        if self.limit is None:
+        limit = self.limit
+        if limit is None:
             return None
         clusters = {sample.cluster for sample in self._all_samples() if isinstance(sample, Sample)}
-        return frozenset(sorted(clusters, key=lambda cluster: _rank(self.limit.seed, cluster))[: self.limit.n])  # type: ignore[union-attr]
+        return frozenset(sorted(clusters, key=lambda cluster: _rank(limit.seed, cluster))[: limit.n])
 
     @cached_property
     def _other_images(self) -> Mapping[str, Image]:
@@ -166,7 +171,9 @@ def shuffle_images(samples: Iterable[Sample]) -> dict[str, Image]:
         sizes[cluster] = sizes.get(cluster, 0) + 1
     shift = max(sizes.values(), default=0)
     if len(listed) < 2 * shift:
-        raise UsageError(f"image=shuffled needs images of other cases: one case holds {shift} of the {len(listed)} images")
+        raise UsageError(
+            f"image=shuffled needs images of other cases: one case holds {shift} of the {len(listed)} images"
+        )
     return {sample_id: listed[(i + shift) % len(listed)][2] for i, (_, sample_id, _) in enumerate(listed)}
 
 
@@ -175,4 +182,8 @@ def _rank(seed: int, text: str) -> bytes:
 
 
 def _seeded(params: GenParams, repeat: int) -> GenParams:
-    return params if params.seed is None or repeat == 0 else dataclasses.replace(params, seed=params.seed + repeat)
+    return (
+        params
+        if params.seed is None or repeat == 0
+        else dataclasses.replace(params, seed=params.seed + repeat)
+    )

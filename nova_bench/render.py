@@ -29,7 +29,10 @@ def _is_count(cell: Mapping[str, Any]) -> bool:
 
 
 def _value(cell: Mapping[str, Any]) -> Text:
-    shown = Text(number(cell["value"], 0 if _is_count(cell) else 3), style="bold" if cell["value"] is not None else "dim")
+    shown = Text(
+        number(cell["value"], 0 if _is_count(cell) else 3),
+        style="bold" if cell["value"] is not None else "dim",
+    )
     if cell["incomplete"] and cell["bounds"]:
         low, high = sorted(bound if bound is not None else float("nan") for bound in cell["bounds"])
         shown.append(f" ({number(low)}..{number(high)})", style="yellow")
@@ -52,7 +55,13 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
         parts.append(_metrics(title, overall))
         parts.append(_states(first))
     if document["warnings"]:
-        parts.append(Text("odd in the answers: " + ", ".join(f"{key} {count}" for key, count in document["warnings"].items()), style="dim"))
+        parts.append(
+            Text(
+                "odd in the answers: "
+                + ", ".join(f"{key} {count}" for key, count in document["warnings"].items()),
+                style="dim",
+            )
+        )
     if slices:
         rows = [cell for cell in cells if cell["metric"] == document["headline"] and cell["slice"] != "all"]
         if rows:
@@ -76,11 +85,13 @@ def _metrics(title: str, cells: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _states(cell: Mapping[str, Any]) -> Text:
-    shown = Text("answers: " + ", ".join(f"{state} {count}" for state, count in cell["counts"].items() if count))
+    shown = Text(
+        "answers: " + ", ".join(f"{state} {count}" for state, count in cell["counts"].items() if count)
+    )
     if cell["n_failed"]:
         shown.append(
-            f"\nincomplete: {cell['n_failed']} of {cell['n']} samples failed and are not scored; in brackets the value if all of them were worst .. best. "
-            "Give the same command again to ask them.",
+            f"\nincomplete: {cell['n_failed']} of {cell['n']} samples failed and are not scored; in brackets the value "
+            "if all of them were worst .. best. Give the same command again to ask them.",
             style="yellow",
         )
     return shown
@@ -88,22 +99,44 @@ def _states(cell: Mapping[str, Any]) -> Text:
 
 def _slices(metric: str, cells: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=f"{metric} by slice", title_justify="left", title_style="bold")
-    for name, justify in (("slice", "left"), ("value", "right"), ("95% interval", "left"), ("n", "right"), ("cases", "right"), ("failed", "right")):
+    for name, justify in (
+        ("slice", "left"),
+        ("value", "right"),
+        ("95% interval", "left"),
+        ("n", "right"),
+        ("cases", "right"),
+        ("failed", "right"),
+    ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich names its own literals
     for cell in cells:
         table.add_row(
-            Text(cell["slice"]), _value(cell), Text(spread(cell)), str(cell["n"]), str(cell["clusters"]), str(cell["n_failed"] or "")
+            Text(cell["slice"]),
+            _value(cell),
+            Text(spread(cell)),
+            str(cell["n"]),
+            str(cell["clusters"]),
+            str(cell["n_failed"] or ""),
         )
     return table
 
 
 def _references(references: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title="published numbers: other prompts, other judge; not comparable cell by cell", title_justify="left", title_style="dim")
+    table = Table(
+        title="published numbers: other prompts, other judge; not comparable cell by cell",
+        title_justify="left",
+        title_style="dim",
+    )
     for name in ("model", "metric", "value", "evidence", "source"):
         table.add_column(name, style="dim")
     for reference in references:
         evidence = reference["evidence"] + (f" (x{reference['sources']})" if reference["sources"] > 1 else "")
-        table.add_row(reference["model"], reference["metric"], number(reference["value"], 4), evidence, reference["source"])
+        table.add_row(
+            reference["model"],
+            reference["metric"],
+            number(reference["value"], 4),
+            evidence,
+            reference["source"],
+        )
     return table
 
 
@@ -124,7 +157,11 @@ def task_page(task: Any) -> Iterator[RenderableType]:
     yield Text(task.about)
     variants = [f"{key}={'|'.join(values)}" for key, values in task.variants.items()] or ["none"]
     facts = (
-        ("data", f"{source.name}: {source.size}; {source.hub} on the hub" + (", embedded synthetic sample" if source.mini else "")),
+        (
+            "data",
+            f"{source.name}: {source.size}; {source.hub} on the hub"
+            + (", embedded synthetic sample" if source.mini else ""),
+        ),
         ("licence", f"{source.license} ({source.license_url})" + (", gated" if source.gated else "")),
         ("variants", "; ".join(variants) + "; image=given|none|shuffled wherever an image is sent"),
         ("slices", ", ".join((*task.slices, *task.demographics))),
@@ -132,12 +169,23 @@ def task_page(task: Any) -> Iterator[RenderableType]:
         ("source", task.citation),
     )
     yield listing("", ("", ""), facts)
-    yield listing("metrics", ("name", "better", "what it is"), [(m.name, "higher" if m.higher_is_better else "lower", m.about) for m in task.metrics])
+    yield listing(
+        "metrics",
+        ("name", "better", "what it is"),
+        [(m.name, "higher" if m.higher_is_better else "lower", m.about) for m in task.metrics],
+    )
     yield listing("known doubts", ("",), [(doubt,) for doubt in task.doubts])
     if task.references:
         yield _references(
             [
-                {"model": r.model, "metric": r.metric, "value": r.value, "evidence": r.evidence, "sources": r.sources, "source": r.source}
+                {
+                    "model": r.model,
+                    "metric": r.metric,
+                    "value": r.value,
+                    "evidence": r.evidence,
+                    "sources": r.sources,
+                    "source": r.source,
+                }
                 for r in task.references
             ]
         )

@@ -41,10 +41,15 @@ def cells(
         versions: Packages that had a part in the numbers, for the provenance.
     """
     made: list[Cell] = []
-    signatures = {metric.name: _signature(plan, scored, metric, resamples, seed, versions or {}) for metric in plan.task.metrics}
+    signatures = {
+        metric.name: _signature(plan, scored, metric, resamples, seed, versions or {})
+        for metric in plan.task.metrics
+    }
     for name, key, mask in _slices(plan.task, scored.table):
         part = _Part(scored, mask, key, resamples, seed)
-        made += [part.cell(plan, metric, model, name, signatures[metric.name]) for metric in plan.task.metrics]
+        made += [
+            part.cell(plan, metric, model, name, signatures[metric.name]) for metric in plan.task.metrics
+        ]
     return made
 
 
@@ -62,14 +67,16 @@ def _slices(task: Task, table: Table) -> Iterator[tuple[str, tuple[str, ...], np
 class _Part:
     """The lines of one slice, and the weights that all metrics on it share."""
 
-    def __init__(self, scored: Scored, mask: np.ndarray, key: tuple[str, ...], resamples: int, seed: int) -> None:
+    def __init__(
+        self, scored: Scored, mask: np.ndarray, key: tuple[str, ...], resamples: int, seed: int
+    ) -> None:
         whole = scored.table.take(mask)
         failed = np.asarray(whole.status == "failed")
         self.missing, self.key, self.resamples, self.seed = scored.missing, key, resamples, seed
         self.table = whole.take(~failed)
         self.n = len(set(whole.id))
         self.n_failed = len(set(whole.id[failed]))
-        self.counts = {status: int((whole.status == status).sum()) for status in STATUSES}
+        self.counts: dict[str, int] = {status: int((whole.status == status).sum()) for status in STATUSES}
         self.worst = scored.worst.take(mask) if self.n_failed and scored.worst is not None else None
         self.best = scored.best.take(mask) if self.n_failed and scored.best is not None else None
         self.n_clusters = len(set(self.table.cluster))
@@ -102,8 +109,12 @@ class _Part:
             return None, None, None, "no sample was answered" if self.n else "no samples"
         if metric.infer and metric.sums is None and self._weights is None:
             # All metrics of a slice see the same resamples; drawing them once is most of the time saved.
-            self._weights = resampling_weights(self.n_clusters, resamples=self.resamples, seed=self.seed, key=self.key)
-        found = estimate(self.table, metric, resamples=self.resamples, seed=self.seed, key=self.key, weights=self._weights)
+            self._weights = resampling_weights(
+                self.n_clusters, resamples=self.resamples, seed=self.seed, key=self.key
+            )
+        found = estimate(
+            self.table, metric, resamples=self.resamples, seed=self.seed, key=self.key, weights=self._weights
+        )
         return found.value, found.low, found.high, found.note
 
     def _bounds(self, metric: Metric) -> tuple[float | None, float | None] | None:
@@ -116,7 +127,10 @@ class _Part:
 
 def _value(table: Table, metric: Metric) -> float | None:
     """Return a metric's mean over the repeats of a table, without an interval."""
-    values = [float(metric.compute(part, part.ones())[0]) for part in (table.take(table.repeat == r) for r in np.unique(table.repeat))]
+    values = [
+        float(metric.compute(part, part.ones())[0])
+        for part in (table.take(table.repeat == r) for r in np.unique(table.repeat))
+    ]
     mean = float(np.mean(values))
     return None if math.isnan(mean) else mean
 
@@ -131,7 +145,13 @@ def _signature(
         "params": params_json(plan.params),
         "repeats": plan.repeats,
         "dropped": dict(scored.dropped),
-        "interval": {"error": method, "level": 0.95, "clusters": "resampled", "resamples": resamples, "seed": seed},
+        "interval": {
+            "error": method,
+            "level": 0.95,
+            "clusters": "resampled",
+            "resamples": resamples,
+            "seed": seed,
+        },
         "data_kind": plan.data.kind,
         "versions": dict(versions),
     }
@@ -180,7 +200,12 @@ def report_json(plan: Plan, scored: Scored, made: Sequence[Cell]) -> dict[str, A
         "schema_version": SCHEMA_VERSION,
         "task": plan.spelling,
         "headline": task.headline,
-        "data": {"name": task.data.name, "kind": plan.data.kind, "digest": plan.data.digest, "revision": plan.data.revision},
+        "data": {
+            "name": task.data.name,
+            "kind": plan.data.kind,
+            "digest": plan.data.digest,
+            "revision": plan.data.revision,
+        },
         "caution": caution(plan),
         "cells": [cell_json(cell) for cell in made],
         "warnings": dict(scored.warnings),

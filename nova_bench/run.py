@@ -6,15 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
-import importlib.metadata
 import inspect
 import json
-import os
-import platform
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,17 +17,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__
 from nova_bench.adapter import Model, each, read_card
+from nova_bench.ask import Progress, ask, request_ids
 from nova_bench.catalog import content_root, load_model, load_task
-from nova_bench.data import Data, open_data
+from nova_bench.data import open_data
 from nova_bench.errors import IdentityError, UsageError
-from nova_bench.evaluate import Progress, answer, request_ids
+from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
 from nova_bench.plan import Limit, Plan
 from nova_bench.report import cells, report_json
 from nova_bench.runlog import MANIFEST, RESPONSES, RunLog, join_identity, read_manifest, write_json
 from nova_bench.score import Scored, answered_items, score
-from nova_bench.signature import digest, params_json
+from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
 from nova_bench.task import Task, split_spelling
 from nova_bench.types import Adapter, Card, Cell, Frame, GenParams, Request, Response
@@ -42,8 +37,6 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 USAGE = "usage.json"
-
-_PACKAGES = ("numpy", "scipy", "sacrebleu", "rouge-score", "nltk", "pillow", "datasets", "openai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,7 @@ class Run:
 
     def cells(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Cell]:
         """Return every number of the run: each metric overall, then on each slice."""
-        return cells(self.plan, self.scored, self.model, resamples=resamples, seed=seed, versions=_versions())
+        return cells(self.plan, self.scored, self.model, resamples=resamples, seed=seed, versions=versions())
 
     def table(self) -> pd.DataFrame:
         """Return the rows, one line a sample and repeat; a failed one has no values."""
@@ -94,7 +87,10 @@ class Run:
         """
         state = self._state(resamples, seed)
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if not fresh and json.loads((self.folder / USAGE).read_text(encoding="utf-8"))["report_state"] == state:
+            if (
+                not fresh
+                and json.loads((self.folder / USAGE).read_text(encoding="utf-8"))["report_state"] == state
+            ):
                 known: dict[str, Any] = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
                 return known
         self.__dict__.pop("scored", None)  # the log may have grown since
@@ -115,7 +111,19 @@ class Run:
         if log.exists():
             with log.open("rb") as file:
                 answers = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest([answers, self.plan.data.digest, _code_digest(), self.plan.spelling, str(self.plan.limit), resamples, seed, _versions(), _resources(self.plan.task)])
+        return digest(
+            [
+                answers,
+                self.plan.data.digest,
+                code_digest(),
+                self.plan.spelling,
+                str(self.plan.limit),
+                resamples,
+                seed,
+                versions(),
+                missing_resources(self.plan.task),
+            ]
+        )
 
 
 def evaluate(
@@ -184,8 +192,14 @@ def evaluate(
         digests=opened.digests,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    join_identity(folder, _identity(plan, ready, name), _start(plan, ready, data, settings))
-    progress = answer(plan, ready, folder, watch=watch, total=_total(plan))
+    join_identity(
+        folder,
+        identity_of(
+            plan, ready, str(Path(name).resolve()) if isinstance(name, str) and "/" in name else None
+        ),
+        start_of(plan, ready, data, settings.command),
+    )
+    progress = ask(plan, ready, folder, watch=watch, total=_total(plan))
     if progress.error is None:
         progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
     return Run(folder, plan, ready.name, progress)
@@ -209,7 +223,9 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
     identity, start = manifest["identity"], manifest["starts"][-1]
     task = load_task(identity["task_file"] or identity["task"])
     if task.version != identity["task_version"]:
-        raise IdentityError(f"{folder} was run with version {identity['task_version']} of {task.name}; here is version {task.version}. Run it again")
+        raise IdentityError(
+            f"{folder} was run with version {identity['task_version']} of {task.name}; here is version {task.version}. Run it again"
+        )
     opened = open_data(
         task.data,
         data or start["data"],
@@ -220,7 +236,9 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
         pinned=identity["data"]["revision"],
     )
     if opened.digest != identity["data"]["digest"]:
-        raise IdentityError(f"the data set at {opened.folder} is not the one that {folder} was run on (digest {opened.digest[:12]}, expected {identity['data']['digest'][:12]})")
+        raise IdentityError(
+            f"the data set at {opened.folder} is not that of {folder} (digest {opened.digest[:12]}, expected {identity['data']['digest'][:12]})"
+        )
     think = identity["think"]
     card = replace(Card(), frame=Frame(identity["frame"]), think=tuple(think) if think else None)
     params = {**identity["params"], "stop": tuple(identity["params"].get("stop", ()))}
@@ -248,7 +266,9 @@ def find_runs(folder: Path) -> list[Path]:
         return [folder]
     below = sorted(path.parent for path in folder.rglob(MANIFEST)) if folder.is_dir() else []
     if not below:
-        raise UsageError(f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote")
+        raise UsageError(
+            f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"
+        )
     return below
 
 
@@ -273,12 +293,25 @@ def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
 
     with RunLog(run.folder) as log:
         items = sorted(answered_items(run.plan, log), key=lambda item: item.sample.id)
-    reference = coco_eval([item.sample.target for item in items], [item.prediction.value or () for item in items])
-    ours = {cell.metric: cell.value for cell in cells(run.plan, run.scored, run.model, resamples=2) if cell.slice == "all"}
-    return {name: {"ours": rounded(ours[name]), "pycocotools": rounded(reference[name])} for name in ("ap50", "ap", "ap30")}
+    reference = coco_eval(
+        [item.sample.target for item in items], [item.prediction.value or () for item in items]
+    )
+    ours = {
+        cell.metric: cell.value
+        for cell in cells(run.plan, run.scored, run.model, resamples=2)
+        if cell.slice == "all"
+    }
+    return {
+        name: {"ours": rounded(ours[name]), "pycocotools": rounded(reference[name])}
+        for name in ("ap50", "ap", "ap30")
+    }
 
 
-def _ready(model: str | Model | Adapter | Callable[[Request], str | Response], options: Mapping[str, str] | None, spelling: str) -> Model:
+def _ready(
+    model: str | Model | Adapter | Callable[[Request], str | Response],
+    options: Mapping[str, str] | None,
+    spelling: str,
+) -> Model:
     """Return the model of a name, an adapter or a function."""
     if isinstance(model, str):
         return load_model(model, options, task=spelling)
@@ -286,7 +319,9 @@ def _ready(model: str | Model | Adapter | Callable[[Request], str | Response], o
         return model
     given = dict(options or {})
     if unknown := set(given) - {"boxes", "think"}:
-        raise UsageError(f"options {', '.join(sorted(unknown))}: an adapter object takes only boxes and think; give the others when you make it")
+        raise UsageError(
+            f"options {', '.join(sorted(unknown))}: an adapter object takes only boxes and think; give the others when you make it"
+        )
     made = model if isinstance(model, Adapter) else each(model)
     name = getattr(model, "__name__", type(model).__name__).strip("<>")
     try:
@@ -299,7 +334,12 @@ def _ready(model: str | Model | Adapter | Callable[[Request], str | Response], o
 
 def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:
     """Return a task's parameters with those of the command line over them."""
-    kinds: dict[str, Callable[[Any], Any]] = {"temperature": float, "max_tokens": int, "seed": int, "stop": _stops}
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "temperature": float,
+        "max_tokens": int,
+        "seed": int,
+        "stop": _stops,
+    }
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key not in kinds:
@@ -313,80 +353,6 @@ def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:
 
 def _stops(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _identity(plan: Plan, model: Model, name: str | Task) -> dict[str, Any]:
-    data = plan.data
-    return {
-        "task": plan.task.name,
-        "task_file": str(Path(name).resolve()) if isinstance(name, str) and "/" in name else None,
-        "task_version": plan.task.version,
-        "variant": dict(plan.variant),
-        "data": {"name": data.source.name, "revision": data.revision, "digest": data.digest},
-        "model": {"name": model.name, "source": model.source, "options": dict(model.identity)},
-        "frame": plan.card.frame.name,
-        "think": list(plan.card.think) if plan.card.think else None,
-        "params": params_json(plan.params),
-        "repeats": plan.repeats,
-    }
-
-
-def _start(plan: Plan, model: Model, data: str, settings: Settings) -> dict[str, Any]:
-    """Return what is recorded of one start; nothing here decides whether a run may be continued."""
-    return {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": [_without_credentials(word) for word in settings.command],
-        "data": data if data in ("full", "mini") else str(Path(data).resolve()),
-        "limit": None if plan.limit is None else {"n": plan.limit.n, "seed": plan.limit.seed},
-        "transport": {key: _without_credentials(str(value)) for key, value in model.options.items() if key not in model.identity},
-        "versions": _versions(),
-        **_commit(),
-        "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
-    }
-
-
-def _without_credentials(text: str) -> str:
-    """Return a text without what stands before the @ of an address, and without values of key-like query fields."""
-    text = re.sub(r"(?<=://)[^/@\s]+@", "", text)
-    return re.sub(r"(?i)((?:api[-_]?key|token|secret|password)=)[^&\s]+", r"\1...", text)
-
-
-def _commit() -> dict[str, Any]:
-    """Return the commit and the dirty flag of a checkout; nothing of an installed package."""
-    root = content_root()
-    if not (root / ".git").exists():
-        return {}
-    try:
-        commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        head, changed = (
-            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-            for command in commands
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"commit": head, "dirty": bool(changed)}
-
-
-def _versions() -> dict[str, str]:
-    found = {"nova-bench": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
-
-
-def _code_digest() -> str:
-    """Return a digest of the engine's and the content's source, so that an edit makes reports stale."""
-    hasher = hashlib.sha256()
-    for folder in (Path(__file__).parent, content_root() / "tasks"):
-        for path in sorted(folder.rglob("*.py")):
-            hasher.update(path.read_bytes())
-    return hasher.hexdigest()
-
-
-def _resources(task: Task) -> list[str]:
-    """Return the scorers whose resources are not there: a report is stale once one was installed."""
-    return [scorer.name for scorer in task.scorers if scorer.missing is not None and scorer.missing() is not None]
 
 
 def _pinned(folder: Path) -> str | None:

@@ -74,7 +74,9 @@ class Index:
         entry = self._entries.get(request_id)
         if entry is None or entry.request == request_hash:
             return entry
-        return next((other for other in self._others.get(request_id, ()) if other.request == request_hash), None)
+        return next(
+            (other for other in self._others.get(request_id, ()) if other.request == request_hash), None
+        )
 
     def has(self, request_id: str) -> bool:
         """Return whether the log has any record of this id, whatever was asked."""
@@ -84,7 +86,12 @@ class Index:
 def record_of(task: str, request_id: str, request_hash: str, response: Response) -> dict[str, Any]:
     """Return the log record of a response: what decides whether it counts comes first, what it says after."""
     usage = response.usage
-    record: dict[str, Any] = {"id": request_id, "request": request_hash, "finish": response.finish, "task": task}
+    record: dict[str, Any] = {
+        "id": request_id,
+        "request": request_hash,
+        "finish": response.finish,
+        "task": task,
+    }
     optional = {
         "text": response.text,
         "error": response.error,
@@ -92,7 +99,9 @@ def record_of(task: str, request_id: str, request_hash: str, response: Response)
         "model": response.model,
         "image_sizes": [list(size) for size in response.image_sizes] or None,
         "dropped": list(response.dropped) or None,
-        "usage": {key: value for key in Usage.__slots__ if (value := getattr(usage, key)) is not None} if usage else None,
+        "usage": {key: value for key in Usage.__slots__ if (value := getattr(usage, key)) is not None}
+        if usage
+        else None,
         "seconds": None if response.seconds is None else round(response.seconds, 4),
     }
     record.update({key: value for key, value in optional.items() if value is not None})
@@ -174,7 +183,9 @@ class RunLog:
             start = os.lseek(self._write, 0, os.SEEK_END)
             try:
                 written = os.write(self._write, line)
-                while written < len(line):  # a full disk takes part of a line first, and fails on the next write
+                while written < len(
+                    line
+                ):  # a full disk takes part of a line first, and fails on the next write
                     written += os.write(self._write, line[written:])
                 if time.monotonic() - self._synced > _SYNC_SECONDS:
                     os.fsync(self._write)
@@ -197,7 +208,9 @@ class RunLog:
         for number, offset, line in self._lines():
             try:
                 record = json.loads(line)
-                entry = Entry(offset, len(line), bytes.fromhex(record["request"]), record["finish"] != "error")
+                entry = Entry(
+                    offset, len(line), bytes.fromhex(record["request"]), record["finish"] != "error"
+                )
                 index.add(record["id"], entry)
             except (ValueError, KeyError, TypeError) as error:
                 raise LogError(
@@ -228,7 +241,9 @@ class RunLog:
         except OSError:
             os.close(self._lock_file)
             self._lock_file = -1
-            raise LogError(f"another process is writing {self.folder}; wait for it, or give this run another --out") from None
+            raise LogError(
+                f"another process is writing {self.folder}; wait for it, or give this run another --out"
+            ) from None
 
     def _mend(self) -> None:
         """Cut the log back to its last newline and keep what was cut."""
@@ -265,7 +280,9 @@ def write_json(path: Path, value: Any) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
-        raise LogError(f"cannot write {path}: {error.strerror or error}; make room, then give the same command again") from error
+        raise LogError(
+            f"cannot write {path}: {error.strerror or error}; make room, then give the same command again"
+        ) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -278,7 +295,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LogError(f"{folder} is no run: it has no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote") from None
+        raise LogError(
+            f"{folder} is no run: it has no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"
+        ) from None
     except ValueError as error:
         raise LogError(f"{path} is damaged ({error}); restore it from a copy") from error
     return manifest
@@ -304,10 +323,14 @@ def join_identity(folder: Path, identity: Mapping[str, Any], start: Mapping[str,
         manifest = read_manifest(folder)
         if manifest["identity"] != plain:
             different = "; ".join(_differences(manifest["identity"], plain))
-            raise IdentityError(f"{folder} holds another run ({different}). Choose another --out, or give the command that made it")
+            raise IdentityError(
+                f"{folder} holds another run ({different}). Choose another --out, or give the command that made it"
+            )
     else:
         if (folder / RESPONSES).exists() and (folder / RESPONSES).stat().st_size:
-            raise IdentityError(f"{folder} holds responses but no {MANIFEST}, so it cannot be told whose they are. Choose another --out")
+            raise IdentityError(
+                f"{folder} holds responses but no {MANIFEST}, so it cannot be told whose they are. Choose another --out"
+            )
         manifest = {"schema_version": 1, "identity": plain, "starts": []}
     manifest["starts"].append(dict(start))
     write_json(path, manifest)

@@ -148,7 +148,9 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
         if tally.first is None:
             tally.first = sample
         for request in plan.requests(sample):
-            line = _Line(sample.id, sample.cluster, request.repeat, "failed", sample.split, sample.groups, sample)
+            line = _Line(
+                sample.id, sample.cluster, request.repeat, "failed", sample.split, sample.groups, sample
+            )
             try:
                 request_hash = plan.hash(request)
                 tally.requests.update(request_hash)
@@ -156,7 +158,9 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
                 response = None if entry is None else log.read(entry)
                 if response is None or response.finish == "error":
                     tally.ignored += entry is None and index.has(request.id)
-                    tally.reasons[request.id] = (response.error or "failed") if response else "not answered yet"
+                    tally.reasons[request.id] = (
+                        (response.error or "failed") if response else "not answered yet"
+                    )
                     yield line, None
                     continue
                 prediction = plan.task.parse(response, _context(plan, sample, response))
@@ -226,7 +230,9 @@ def _with_columns(tables: Sequence[Table]) -> list[Table]:
     ]
 
 
-def _spread(columns: Mapping[str, np.ndarray | Ragged], answered: np.ndarray) -> dict[str, np.ndarray | Ragged]:
+def _spread(
+    columns: Mapping[str, np.ndarray | Ragged], answered: np.ndarray
+) -> dict[str, np.ndarray | Ragged]:
     """Return the columns of answered lines over all lines: NaN, or no values, where a line failed."""
     spread: dict[str, np.ndarray | Ragged] = {}
     for name, column in columns.items():
@@ -241,7 +247,9 @@ def _spread(columns: Mapping[str, np.ndarray | Ragged], answered: np.ndarray) ->
     return spread
 
 
-def _bounds(whole: Table, failed: Sequence[_Line], scorers: Sequence[Scorer]) -> tuple[Table | None, Table | None]:
+def _bounds(
+    whole: Table, failed: Sequence[_Line], scorers: Sequence[Scorer]
+) -> tuple[Table | None, Table | None]:
     """Return the tables in which each failed line is the worst, and the best, possible answer.
 
     Scorers without bounds leave their columns out; a failed line without a known truth leaves no bounds at all.
@@ -293,4 +301,3 @@ def _objects(values: Iterator[Any]) -> np.ndarray:
     array = np.empty(len(listed), dtype=object)
     array[:] = listed
     return array
-

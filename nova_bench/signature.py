@@ -18,7 +18,9 @@ from nova_bench.types import Card, GenParams, Image, Metric, Prompt, Request, Sa
 
 def canonical(value: Any) -> bytes:
     """Return JSON with sorted keys and no spaces, as ASCII bytes: the form that is hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode("ascii")
 
 
 def digest(value: Any) -> str:
@@ -52,7 +54,9 @@ def request_hash(request: Request, image_digests: Mapping[int, str]) -> bytes:
     rendered: list[Any] = [parts, request.system, params_json(request.params)]
     if request.outputs != {"text"} or request.labels or request.ask is not None:
         rendered += [sorted(request.outputs), list(request.labels), request.ask]
-    return hashlib.sha256(json.dumps(rendered, sort_keys=True, separators=(",", ":")).encode("ascii")).digest()
+    return hashlib.sha256(
+        json.dumps(rendered, sort_keys=True, separators=(",", ":")).encode("ascii")
+    ).digest()
 
 
 class _Holes(Mapping[str, str]):
@@ -89,7 +93,9 @@ def template(task: Task, sample: Sample) -> str:
         task: The task.
         sample: Any sample of the run; only which texts and how many images it has is used.
     """
-    hollow = dataclasses.replace(sample, id="{id}", text=_Holes(sample.text), target=None, cluster="{cluster}", groups={})
+    hollow = dataclasses.replace(
+        sample, id="{id}", text=_Holes(sample.text), target=None, cluster="{cluster}", groups={}
+    )
     card = dataclasses.replace(Card(), frame=_OpenFrame())  # type: ignore[arg-type]  # a stand-in with the same words
     prompt: Prompt = task.prompt(hollow, card)
     parts = ["<image>" if isinstance(part, Image) else part for part in prompt.parts]
@@ -142,4 +148,6 @@ def sign(
 
 
 def _text(value: Any) -> str:
-    return ",".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, Mapping) else str(value)
+    return (
+        ",".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, Mapping) else str(value)
+    )

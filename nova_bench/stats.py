@@ -68,7 +68,9 @@ class Estimate(NamedTuple):
     note: str | None = None
 
 
-def resampling_weights(n_clusters: int, *, resamples: int = RESAMPLES, seed: int = 0, key: tuple[str, ...] = ()) -> np.ndarray:
+def resampling_weights(
+    n_clusters: int, *, resamples: int = RESAMPLES, seed: int = 0, key: tuple[str, ...] = ()
+) -> np.ndarray:
     """Return how often each cluster is drawn in each resample.
 
     Args:
@@ -85,7 +87,9 @@ def resampling_weights(n_clusters: int, *, resamples: int = RESAMPLES, seed: int
     >>> resampling_weights(4, resamples=2, key=("plane", "axial")).sum(axis=1).tolist()
     [4, 4]
     """
-    chunks = list(iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=max(resamples, 1)))
+    chunks = list(
+        iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=max(resamples, 1))
+    )
     return chunks[0] if chunks else np.zeros((0, n_clusters), np.int64)
 
 
@@ -113,7 +117,9 @@ def iterate_weights(
         yield generator.multinomial(n_clusters, even, size=min(chunk, resamples - start))
 
 
-def ratio_standard_error(num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int) -> tuple[float, float]:
+def ratio_standard_error(
+    num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int
+) -> tuple[float, float]:
     """Return M = sum num / sum den and its standard error over clusters, without resampling.
 
     ``s = sqrt(c / (c - 1) * sum_i (num_i - M den_i)^2) / sum den`` over the c clusters i.
@@ -157,7 +163,12 @@ def bootstrap_standard_error(values: np.ndarray, n_clusters: int) -> tuple[float
 
 
 def interval(
-    value: float, s: float, n_clusters: int, *, range: tuple[float, float] | None = (0.0, 1.0), alpha: float = 0.05
+    value: float,
+    s: float,
+    n_clusters: int,
+    *,
+    range: tuple[float, float] | None = (0.0, 1.0),
+    alpha: float = 0.05,
 ) -> Interval:
     """Return the two-sided interval of one number.
 
@@ -251,7 +262,9 @@ def estimate(
     if not metric.infer:
         return Estimate(value, None, None, None, n_clusters)
     low, high, note = interval(value, s, n_clusters, range=metric.range, alpha=alpha)
-    return Estimate(value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note)
+    return Estimate(
+        value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note
+    )
 
 
 def paired_difference(
@@ -292,7 +305,9 @@ def paired_difference(
     [0.167, 0.167, -0.262, 0.595]
     """
     if not metric.infer:
-        raise UsageError(f"metric {metric.name!r} is not made for comparisons (infer=False); compare by another metric")
+        raise UsageError(
+            f"metric {metric.name!r} is not made for comparisons (infer=False); compare by another metric"
+        )
     table_a, table_b = _same_lines(table_a, table_b)
     if len(table_a) == 0:
         return Estimate(None, None, None, None, 0, "undefined: no samples")
@@ -319,8 +334,13 @@ def paired_difference(
         width = metric.range[1] - metric.range[0]
         low, high = max(low, -width), min(high, width)
     if s <= _ZERO:
-        note = note or "standard error 0: the difference is the same in every cluster, so the interval says nothing"
-    return Estimate(value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note)
+        note = (
+            note
+            or "standard error 0: the difference is the same in every cluster, so the interval says nothing"
+        )
+    return Estimate(
+        value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note
+    )
 
 
 def _ratio(num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int) -> tuple[float, np.ndarray]:
@@ -380,7 +400,9 @@ def _weight_chunks(
         yield from iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=chunk)
         return
     if weights.ndim != 2 or weights.shape[1] != n_clusters:
-        raise ValueError(f"weights have shape {weights.shape}, expected (resamples, {n_clusters}): one column a cluster")
+        raise ValueError(
+            f"weights have shape {weights.shape}, expected (resamples, {n_clusters}): one column a cluster"
+        )
     for start in range(0, len(weights), chunk):
         yield weights[start : start + chunk]
 
@@ -409,7 +431,9 @@ def _same_lines(table_a: Table, table_b: Table) -> tuple[Table, Table]:
     for table in (table_a, table_b):
         ids = table.id.astype(str)
         order = np.lexsort((table.repeat, ids))
-        ordered.append((table.take(order), list(zip(ids[order].tolist(), table.repeat[order].tolist(), strict=True))))
+        ordered.append(
+            (table.take(order), list(zip(ids[order].tolist(), table.repeat[order].tolist(), strict=True)))
+        )
     (table_a, keys_a), (table_b, keys_b) = ordered
     if keys_a != keys_b:
         only_a, only_b = sorted(set(keys_a) - set(keys_b)), sorted(set(keys_b) - set(keys_a))
@@ -419,7 +443,9 @@ def _same_lines(table_a: Table, table_b: Table) -> tuple[Table, Table]:
             f"only{', such as ' + named if named else ', and some stand twice'}; compare what both have answered"
         )
     if not np.array_equal(table_a.cluster.astype(str), table_b.cluster.astype(str)):
-        raise UsageError("the two runs put the same samples into different clusters; they were made from different data")
+        raise UsageError(
+            "the two runs put the same samples into different clusters; they were made from different data"
+        )
     return table_a, table_b
 
 

@@ -36,10 +36,8 @@ class Ragged:
         lengths = np.fromiter((len(array) for array in arrays), np.int64, len(arrays))
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         filled = [array for array in arrays if len(array)]
-        if filled:
-            values = np.concatenate(filled)
-        else:
-            values = arrays[0][:0] if arrays else np.zeros(0)
+        empty = arrays[0][:0] if arrays else np.zeros(0)
+        values = np.concatenate(filled) if filled else empty
         return cls(values, offsets)
 
     def __len__(self) -> int:
@@ -63,7 +61,9 @@ class Ragged:
         """Return the entries of several ragged columns, one column after the other."""
         filled = [column.values for column in columns if len(column.values)]
         values = np.concatenate(filled) if filled else columns[0].values
-        return cls(values, np.concatenate([[0], np.cumsum(np.concatenate([column.lengths for column in columns]))]))
+        return cls(
+            values, np.concatenate([[0], np.cumsum(np.concatenate([column.lengths for column in columns]))])
+        )
 
     def take(self, index: np.ndarray) -> Ragged:
         """Return the entries at `index`, in that order."""
@@ -144,7 +144,9 @@ class Table:
             np.concatenate([table.status for table in tables]),
             np.concatenate([table.split for table in tables]),
             {
-                name: np.concatenate([table.groups.get(name, np.full(len(table), None, dtype=object)) for table in tables])
+                name: np.concatenate(
+                    [table.groups.get(name, np.full(len(table), None, dtype=object)) for table in tables]
+                )
                 for name in groups
             },
             {name: stack_columns([table.columns[name] for table in filled]) for name in filled[0].columns},

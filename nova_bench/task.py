@@ -77,14 +77,26 @@ class Task:
         full = {key: choices.get(key, values[0]) for key, values in offered.items()}
         for key, value in full.items():
             if value not in offered[key]:
-                raise UnknownNameError("variant", f"{key}={value}", [f"{key}={known}" for known in offered[key]], f"task {self.name}")
+                raise UnknownNameError(
+                    "variant",
+                    f"{key}={value}",
+                    [f"{key}={known}" for known in offered[key]],
+                    f"task {self.name}",
+                )
         if self.sends_image(full):
             offered["image"] = IMAGE_CONTROL
             full["image"] = choices.get("image", IMAGE_CONTROL[0])
             if full["image"] not in IMAGE_CONTROL:
-                raise UnknownNameError("variant", f"image={full['image']}", [f"image={known}" for known in IMAGE_CONTROL], f"task {self.name}")
+                raise UnknownNameError(
+                    "variant",
+                    f"image={full['image']}",
+                    [f"image={known}" for known in IMAGE_CONTROL],
+                    f"task {self.name}",
+                )
         elif "image" in choices:
-            raise UsageError(f"task {self.spell(full)} sends no image, so image={choices['image']} has nothing to control; leave it out")
+            raise UsageError(
+                f"task {self.spell(full)} sends no image, so image={choices['image']} has nothing to control; leave it out"
+            )
         for key in choices:
             if key not in offered:
                 raise UnknownNameError("variant key", key, offered, f"task {self.name}")
@@ -111,7 +123,9 @@ def split_spelling(text: str) -> tuple[str, dict[str, str]]:
     for part in parts:
         key, equals, value = part.partition("=")
         if not equals or not key or not value:
-            raise UsageError(f"variant {part!r} in {text!r}: expected @key=value, as in nova_diagnosis@inputs=image")
+            raise UsageError(
+                f"variant {part!r} in {text!r}: expected @key=value, as in nova_diagnosis@inputs=image"
+            )
         if key in choices:
             raise UsageError(f"variant key {key!r} stands twice in {text!r}")
         choices[key] = value

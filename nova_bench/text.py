@@ -167,9 +167,7 @@ _NOTHING_NOUN = (
     r"(?! (?:enhancement|in the))"
 )
 _NOT = r"\b(?:(?:do|did|could|does)(?: not|n't)|cannot|can't|(?:un|not )able to) (?:\w+ly )?"
-_SHOWING = (
-    r"(?:see|find|detect|identify|observe|note|show|reveal|demonstrate|contain|have|display|appear to (?:be|show|have|contain))"
-)
+_SHOWING = r"(?:see|find|detect|identify|observe|note|show|reveal|demonstrate|contain|have|display|appear to (?:be|show|have|contain))"
 _NOTHING = re.compile(
     rf"\bno {_ADJECTIVES}{_NOTHING_NOUN}"
     rf"|{_NOT}{_SHOWING} (?:(?:any|an?|there) )?{_ADJECTIVES}"
@@ -190,7 +188,9 @@ _EXCEPTED = re.compile(
     r"not (?:entirely |completely )?(?:normal|unremarkable)|no (?:other|further|additional|second|new)|"
     r"any (?:other|further|additional))\b"
 )
-_ADVICE = re.compile(r"radiologist|physician|doctor|clinician|clinical|professional|consult|correlat|diagnosis should")
+_ADVICE = re.compile(
+    r"radiologist|physician|doctor|clinician|clinical|professional|consult|correlat|diagnosis should"
+)
 _NEGATED = re.compile(
     r"\b(?:no|not|without|absent|absence|free of|negative|nothing|none|normal|unremarkable|cannot|preserved|clear)\b|n't\b"
 )
@@ -279,7 +279,9 @@ def normalise_diagnosis(text: str) -> str:
     text = unicodedata.normalize("NFKD", without_surrogates(text))
     text = "".join(char for char in text if not unicodedata.combining(char))
     text = unicodedata.normalize("NFKC", text.casefold())
-    text = _PARENTHESISED.sub(lambda m: " " if _abbreviates(m[1], text[max(0, m.start() - 200) : m.start()]) else m[0], text)
+    text = _PARENTHESISED.sub(
+        lambda m: " " if _abbreviates(m[1], text[max(0, m.start() - 200) : m.start()]) else m[0], text
+    )
     text = re.sub(r"['\u2019\u02bc`]s\b", "", text).replace("&", " and ")
     text = "".join(char if char.isalnum() else " " for char in text)
     text = " ".join(text.split())
@@ -290,7 +292,9 @@ def normalise_diagnosis(text: str) -> str:
     while start < len(words):
         for qualifier in _QUALIFIERS:
             # The last word stays whatever it is: a name is never emptied.
-            if tuple(words[start : start + len(qualifier)]) == qualifier and start + len(qualifier) < len(words):
+            if tuple(words[start : start + len(qualifier)]) == qualifier and start + len(qualifier) < len(
+                words
+            ):
                 start += len(qualifier)
                 break
         else:

@@ -120,7 +120,7 @@ class Request:
     repeat: int
     parts: tuple[str | Image, ...]
     system: str | None = None
-    params: GenParams = GenParams()  # noqa: RUF009  (frozen)
+    params: GenParams = GenParams()
     outputs: frozenset[str] = frozenset({"text"})
     labels: tuple[str, ...] = ()
     ask: Mapping[str, Any] | None = None
@@ -154,7 +154,8 @@ class Response:
     id: str
     text: str | None = None
     finish: Finish = "stop"
-    """``stop`` ended by itself; ``length`` cut; ``filter`` the vendor's content filter; ``rejected`` cannot take this request; ``error`` no answer."""
+    """``stop`` ended by itself; ``length`` cut; ``filter`` the vendor's content filter; ``rejected`` cannot take this request;
+    ``error`` no answer."""
     error: str | None = None
     reasoning: str | None = None
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)

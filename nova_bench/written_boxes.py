@@ -25,7 +25,9 @@ from nova_bench.json_boxes import ONLY_NUMBERS, Part, WrittenBox, fours, numbers
 from nova_bench.loose_json import Keyed, Listed, Root, scan
 from nova_bench.text import says_nothing_abnormal
 
-_NO_LABELS = frozenset(("reference", "references", "ref", "refs", "citation", "citations", "source", "sources", "year", "years"))
+_NO_LABELS = frozenset(
+    ("reference", "references", "ref", "refs", "citation", "citations", "source", "sources", "year", "years")
+)
 _CUT_LIST = re.compile(r"[\[\s]*(?:[-+.\d\"'{(]|\Z)")
 _BULLET = re.compile(r"\d{1,3}[.)]\s+")
 
@@ -86,7 +88,9 @@ def find_boxes(text: str) -> WrittenBoxes:
         return _united(lines, steps=steps, cut=cut)
     # So does a list that was cut, unless it begins with words: a remark in brackets.
     cut = cut or (last is not None and last.cut and _CUT_LIST.match(text, last.start) is not None)
-    if says_nothing_abnormal(text) or any(says_nothing_abnormal(_words(root.value)) for root in scanned.roots):
+    if says_nothing_abnormal(text) or any(
+        says_nothing_abnormal(_words(root.value)) for root in scanned.roots
+    ):
         return WrittenBoxes(answered=True, cut=cut, steps=steps)
     return _united(parts, steps=steps, cut=cut)
 
@@ -123,8 +127,15 @@ def _parts(text: str, roots: Iterable[Root]) -> tuple[list[Part], int]:
         before = (before[bullet.end() :] if bullet else before).lstrip("- \t")
         if previous is None or line_start or isinstance(previous.value, Keyed):
             label, on_line = _line_label(before)
-        elif previous.value.items and all(isinstance(item, str) for item in previous.value.items) and not before.strip(" :=*_-"):
-            label, on_line = text[previous.start + 1 : previous.end - 1].strip()[:200], True  # `[label]: [...]`
+        elif (
+            previous.value.items
+            and all(isinstance(item, str) for item in previous.value.items)
+            and not before.strip(" :=*_-")
+        ):
+            label, on_line = (
+                text[previous.start + 1 : previous.end - 1].strip()[:200],
+                True,
+            )  # `[label]: [...]`
         elif before.strip(" ,;&") not in ("", "and"):
             label, on_line = _line_label(before)
         part = read_boxes(root.value)
@@ -158,7 +169,9 @@ def _place(part: Part, value: Listed, label: str, *, on_line: bool) -> None:
             part.boxes = [box if box.label else replace(box, label=label) for box in part.boxes]
     if not part.fence and not objects:
         # `[1]`, `[3, 7]`, `[[2]]` are citations and links.
-        longest = max((len(item.items) for item in value.items if isinstance(item, Listed)), default=len(value.items))
+        longest = max(
+            (len(item.items) for item in value.items if isinstance(item, Listed)), default=len(value.items)
+        )
         part.not_four = part.not_four if longest > 2 else 0
 
 

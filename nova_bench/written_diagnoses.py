@@ -24,17 +24,59 @@ MAX_WORDS = 16
 
 _FIRST_KEYS = frozenset(
     (
-        *("mostlikelydiagnosis", "mostlikely", "mostprobablediagnosis", "likelydiagnosis", "diagnosis", "finaldiagnosis"),
-        *("primarydiagnosis", "leadingdiagnosis", "topdiagnosis", "maindiagnosis", "principaldiagnosis", "workingdiagnosis"),
+        *(
+            "mostlikelydiagnosis",
+            "mostlikely",
+            "mostprobablediagnosis",
+            "likelydiagnosis",
+            "diagnosis",
+            "finaldiagnosis",
+        ),
+        *(
+            "primarydiagnosis",
+            "leadingdiagnosis",
+            "topdiagnosis",
+            "maindiagnosis",
+            "principaldiagnosis",
+            "workingdiagnosis",
+        ),
         *("primary", "top", "best"),
     )
 )
 _OTHER_KEYS = frozenset(
     (
-        *("otherpossiblediagnoses", "otherpossiblediagnosis", "otherdiagnoses", "otherpossibilities", "otherpossible"),
-        *("others", "differential", "differentials", "differentialdiagnosis", "differentialdiagnoses", "ddx", "alternatives"),
-        *("alternative", "alternativediagnoses", "alternativediagnosis", "possiblediagnoses", "diagnoses", "candidates"),
-        *("top5", "top5diagnoses", "rankeddiagnoses", "otherpotentialdiagnoses", "otherlikelydiagnoses", "topdiagnoses"),
+        *(
+            "otherpossiblediagnoses",
+            "otherpossiblediagnosis",
+            "otherdiagnoses",
+            "otherpossibilities",
+            "otherpossible",
+        ),
+        *(
+            "others",
+            "differential",
+            "differentials",
+            "differentialdiagnosis",
+            "differentialdiagnoses",
+            "ddx",
+            "alternatives",
+        ),
+        *(
+            "alternative",
+            "alternativediagnoses",
+            "alternativediagnosis",
+            "possiblediagnoses",
+            "diagnoses",
+            "candidates",
+        ),
+        *(
+            "top5",
+            "top5diagnoses",
+            "rankeddiagnoses",
+            "otherpotentialdiagnoses",
+            "otherlikelydiagnoses",
+            "topdiagnoses",
+        ),
     )
 )
 _RANKED_KEY = re.compile(
@@ -43,7 +85,17 @@ _RANKED_KEY = re.compile(
 _QUOTED_LIST = re.compile(r"\[\s*[\"'{\[\u201c]")
 _END = "\0"
 """Marks the end of a cut text; a name that holds it is not whole."""
-_NAME_KEYS = ("diagnosis", "name", "disease", "condition", "label", "text", "mostlikelydiagnosis", "value", "answer")
+_NAME_KEYS = (
+    "diagnosis",
+    "name",
+    "disease",
+    "condition",
+    "label",
+    "text",
+    "mostlikelydiagnosis",
+    "value",
+    "answer",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +127,11 @@ def find_diagnoses(text: str, *, cut: bool = False) -> WrittenDiagnoses:
     """
     roots = scan(text).roots
     ends_within = bool(roots) and roots[-1].cut and isinstance(roots[-1].value, Keyed)
-    read = [(root, _read(root.value)) for root in roots if isinstance(root.value, Keyed) or _QUOTED_LIST.match(text, root.start)]
+    read = [
+        (root, _read(root.value))
+        for root in roots
+        if isinstance(root.value, Keyed) or _QUOTED_LIST.match(text, root.start)
+    ]
     named = [(root, found) for root, found in read if found.names]
     for pool in ([pair for pair in named if pair[0].fence], [pair for pair in named if not pair[0].fence]):
         if pool:
@@ -91,7 +147,9 @@ def _read(value: Listed | Keyed) -> WrittenDiagnoses:
     if isinstance(value, Listed):
         # A list of objects, or of at least two texts: `[label]` in prose is neither.
         texts = [item for item in value.items if isinstance(item, str)]
-        names = _names(value) if len(texts) > 1 or any(isinstance(item, Keyed) for item in value.items) else []
+        names = (
+            _names(value) if len(texts) > 1 or any(isinstance(item, Keyed) for item in value.items) else []
+        )
         return WrittenDiagnoses(tuple(names))
     first: list[str] = []
     ranked: list[tuple[int, str]] = []
@@ -127,7 +185,11 @@ def _read(value: Listed | Keyed) -> WrittenDiagnoses:
 def _names(value: Any) -> list[str]:
     """Return the names in a list, in an object of ranks, or in a text that lists them."""
     if isinstance(value, Listed):
-        return [name for item in value.items for name in (_names(item) if isinstance(item, Listed) else _name(item))]
+        return [
+            name
+            for item in value.items
+            for name in (_names(item) if isinstance(item, Listed) else _name(item))
+        ]
     if isinstance(value, Keyed):
         if _name(value):
             return _name(value)
@@ -178,7 +240,9 @@ _OTHER_LINE = re.compile(
 )
 _ITEM = re.compile(r"(?:[*_]{0,2}(\d{1,2})[.)][*_]{0,2}|[-*\u2022+])\s+(\S.*)")
 _INLINE = re.compile(r"(?:(?<=\s)|(?<=[,;:(])|^)(\d{1,2})[.)]\s+")
-_EXPLANATION = re.compile(r" [-\u2013\u2014] |: | because | due to the |, (?:given|as|since|which) |(?<=\w{4})\. |(?<=\))\. ")
+_EXPLANATION = re.compile(
+    r" [-\u2013\u2014] |: | because | due to the |, (?:given|as|since|which) |(?<=\w{4})\. |(?<=\))\. "
+)
 
 
 def _from_lines(text: str) -> WrittenDiagnoses:
@@ -205,7 +269,9 @@ def _from_lines(text: str) -> WrittenDiagnoses:
         elif item:
             names = _inline_list(line)
             names = names if len(names) > 1 else [_clean(item[2])]
-            listed = [(item[1] is not None, name) for name in names if name and len(name.split()) <= MAX_WORDS]
+            listed = [
+                (item[1] is not None, name) for name in names if name and len(name.split()) <= MAX_WORDS
+            ]
             (others if waiting == "others" else unmarked).extend(listed)
     if not first:
         within = _WITHIN.search(text)
@@ -226,7 +292,10 @@ def _inline_list(text: str) -> list[str]:
         if int(mark[1]) == len(marks) + 1:
             marks.append(mark)
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    names = [_clean(text[mark.end() : end].strip().partition("\n")[0]) for mark, end in zip(marks, ends, strict=False)]
+    names = [
+        _clean(text[mark.end() : end].strip().partition("\n")[0])
+        for mark, end in zip(marks, ends, strict=False)
+    ]
     return [name for name in names if name and len(name.split()) <= MAX_WORDS]
 
 

@@ -28,7 +28,19 @@ SOURCE = nb.Source(
     size="906 images, 281 cases",
 )
 
-SEQUENCES_AND_PLANES = ("t1", "t1c", "t2", "flair", "dwi", "adc", "swi", "mra", "axial", "coronal", "sagittal")
+SEQUENCES_AND_PLANES = (
+    "t1",
+    "t1c",
+    "t2",
+    "flair",
+    "dwi",
+    "adc",
+    "swi",
+    "mra",
+    "axial",
+    "coronal",
+    "sagittal",
+)
 
 
 def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sample]:
@@ -39,7 +51,9 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     """
     caption = row["caption_text"]
     if not isinstance(caption, str) or not caption.strip():
-        raise nb.DataError(f"{row['filename']} has no caption_text, so there is nothing to compare an answer with")
+        raise nb.DataError(
+            f"{row['filename']} has no caption_text, so there is nothing to compare an answer with"
+        )
     named = sequences_and_planes(caption)
     groups = {name: str(named[name]).lower() for name in SEQUENCES_AND_PLANES}
     yield nb.Sample(row["filename"], (row["image"],), {}, caption, row["case_id"], groups)
@@ -47,7 +61,8 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
 
 def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:
     """Ask for a caption behind a marker."""
-    text = """You assist a radiologist. Describe this slice of a brain MRI as the caption of a teaching case: precise, concise, in the terms of the field.
+    text = """You assist a radiologist. Describe this slice of a brain MRI as the caption of a teaching case: precise, concise,
+in the terms of the field.
 Say the sequence or weighting, the plane, and the most notable finding with its location and signal.
 
 Answer in one to three sentences behind the marker, with nothing after them:
@@ -71,17 +86,33 @@ TASK = nb.Task(
     slices=SEQUENCES_AND_PLANES,
     about="A caption of one to three sentences, compared with the radiologist's.",
     doubts=(
-        "The paper's clinical, modality and binary F1 come from an LLM judge's keywords; the columns here marked (lexicon) use a fixed word list instead "
-        "and are not comparable with them.",
+        "The paper's clinical, modality and binary F1 come from an LLM judge's keywords; the columns marked (lexicon) use a "
+        "fixed word list instead and are not comparable with them.",
         "Clinical and modality F1 are means over images; the form pooled over the corpus stands beside them as (lexicon,corpus).",
         "The paper's tokenisation for BLEU and METEOR is not known: bleu4 is sacrebleu's 13a, bleu4(evaluate) the form of Hugging Face evaluate.",
         "Nearly all images are abnormal: read binary_f1 beside binary_accuracy and prevalence.",
     ),
     references=(
-        nb.Reference("Gemini 2.0 Flash", "Clinical F1", 0.198, "second-hand", "arXiv 2505.14064, as transcribed by others"),
-        nb.Reference("GPT-4o", "Clinical F1", 0.157, "second-hand", "arXiv 2505.14064, as transcribed by others"),
-        nb.Reference("Qwen2.5-VL-72B", "Clinical F1", 0.136, "second-hand", "arXiv 2505.14064, as transcribed by others"),
-        nb.Reference("Gemini 2.0 Flash", "BLEU-4", 0.0183, "second-hand", "arXiv 2505.14064, as transcribed by others"),
+        nb.Reference(
+            "Gemini 2.0 Flash",
+            "Clinical F1",
+            0.198,
+            "second-hand",
+            "arXiv 2505.14064, as transcribed by others",
+        ),
+        nb.Reference(
+            "GPT-4o", "Clinical F1", 0.157, "second-hand", "arXiv 2505.14064, as transcribed by others"
+        ),
+        nb.Reference(
+            "Qwen2.5-VL-72B",
+            "Clinical F1",
+            0.136,
+            "second-hand",
+            "arXiv 2505.14064, as transcribed by others",
+        ),
+        nb.Reference(
+            "Gemini 2.0 Flash", "BLEU-4", 0.0183, "second-hand", "arXiv 2505.14064, as transcribed by others"
+        ),
     ),
     citation="NOVA, arXiv 2505.14064",
 )

@@ -29,12 +29,29 @@ SOURCE = nb.Source(
     size="906 images, 281 cases",
 )
 
-SEQUENCES_AND_PLANES = ("t1", "t1c", "t2", "flair", "dwi", "adc", "swi", "mra", "axial", "coronal", "sagittal")
+SEQUENCES_AND_PLANES = (
+    "t1",
+    "t1c",
+    "t2",
+    "flair",
+    "dwi",
+    "adc",
+    "swi",
+    "mra",
+    "axial",
+    "coronal",
+    "sagittal",
+)
 SCHEMA = {
     "type": "object",
     "properties": {
         "most_likely_diagnosis": {"type": "string"},
-        "other_possible_diagnoses": {"type": "array", "items": {"type": "string"}, "minItems": 4, "maxItems": 4},
+        "other_possible_diagnoses": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 4,
+            "maxItems": 4,
+        },
     },
     "required": ["most_likely_diagnosis", "other_possible_diagnoses"],
     "additionalProperties": False,
@@ -48,7 +65,11 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
         DataError: The row lacks the diagnosis, or a text that the variant shows.
     """
     meta = row["meta"] or {}
-    known = {"clinical_history": meta.get("clinical_history"), "final_diagnosis": meta.get("final_diagnosis"), "caption_text": row["caption_text"]}
+    known = {
+        "clinical_history": meta.get("clinical_history"),
+        "final_diagnosis": meta.get("final_diagnosis"),
+        "caption_text": row["caption_text"],
+    }
     inputs = variant["inputs"].split("+")
     shown = {"history": "clinical_history", "caption": "caption_text"}
     needed = ["final_diagnosis", *(shown[name] for name in inputs if name in shown)]
@@ -56,7 +77,9 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
         if not isinstance(known[name], str) or not known[name].strip():
             raise nb.DataError(f"{row['filename']} has no {name}, which {variant['inputs']} needs")
     named = sequences_and_planes(row["caption_text"]) if row["caption_text"] else {}
-    groups: dict[str, str | None] = {name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES}
+    groups: dict[str, str | None] = {
+        name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES
+    }
     text = {shown[name]: known[shown[name]] for name in inputs if name in shown}
     images = (row["image"],) if "image" in inputs else ()
     yield nb.Sample(row["filename"], images, text, known["final_diagnosis"], row["case_id"], groups)
@@ -102,7 +125,13 @@ TASK = nb.Task(
         "Coverage counts the most likely labels; which labels the paper pools there is not known.",
     ),
     references=(
-        nb.Reference("Gemini 2.0 Flash", "Top-1 (LLM judge)", 0.221, "second-hand", "arXiv 2505.14064, as transcribed by others"),
+        nb.Reference(
+            "Gemini 2.0 Flash",
+            "Top-1 (LLM judge)",
+            0.221,
+            "second-hand",
+            "arXiv 2505.14064, as transcribed by others",
+        ),
     ),
     citation="NOVA, arXiv 2505.14064",
 )

@@ -29,7 +29,19 @@ SOURCE = nb.Source(
     size="906 images, 281 cases",
 )
 
-SEQUENCES_AND_PLANES = ("t1", "t1c", "t2", "flair", "dwi", "adc", "swi", "mra", "axial", "coronal", "sagittal")
+SEQUENCES_AND_PLANES = (
+    "t1",
+    "t1c",
+    "t2",
+    "flair",
+    "dwi",
+    "adc",
+    "swi",
+    "mra",
+    "axial",
+    "coronal",
+    "sagittal",
+)
 AREA_BINS = ((0.01, "<1%"), (0.05, "1-5%"), (0.15, "5-15%"), (float("inf"), ">=15%"))
 """Upper ends of the bins of the largest true box, as a share of the image."""
 
@@ -37,11 +49,15 @@ AREA_BINS = ((0.01, "<1%"), (0.05, "1-5%"), (0.15, "5-15%"), (float("inf"), ">=1
 def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sample]:
     """Return a row's one sample; gold boxes are px, top-left and size, and become corners."""
     gold = [box for box in row["bboxes"] or () if box["source"] == "gold"]
-    boxes = tuple(nb.Box(box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]) for box in gold)
+    boxes = tuple(
+        nb.Box(box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]) for box in gold
+    )
     width, height = row["image"].size
     largest = max(((box.x1 - box.x0) * (box.y1 - box.y0) / (width * height) for box in boxes), default=None)
     named = sequences_and_planes(row["caption_text"]) if row["caption_text"] else {}
-    groups: dict[str, str | None] = {name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES}
+    groups: dict[str, str | None] = {
+        name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES
+    }
     groups["n_boxes"] = str(len(boxes)) if len(boxes) < 3 else "3+"
     groups["box_area"] = None if largest is None else next(name for end, name in AREA_BINS if largest < end)
     yield nb.Sample(row["filename"], (row["image"],), {}, boxes, row["case_id"], groups)
@@ -52,7 +68,8 @@ def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:
     text = f"""This is one slice of a brain MRI. Mark every abnormal area with a box that encloses it tightly.
 
 Write each box as {card.frame.words()}.
-Answer with JSON only: a list of objects, one for each abnormal area, each with the keys "box" (four numbers), "label" (what it is, in a few words) and, if you can judge it, "score" (your confidence from 0 to 1).
+Answer with JSON only: a list of objects, one for each abnormal area, each with the keys "box" (four numbers), "label" (what it
+is, in a few words) and, if you can judge it, "score" (your confidence from 0 to 1).
 If nothing is abnormal, answer with an empty list: []"""
     return nb.Prompt((*sample.images, text), ask={"kind": "ground", "phrases": ["abnormal area"]})
 
@@ -80,9 +97,20 @@ TASK = nb.Task(
         "fnr is 1 - box recall at IoU 0.3; one re-implementation uses 0.5, which is fnr50 here.",
     ),
     references=(
-        nb.Reference("Gemini 2.0 Flash", "mAP30", 0.2016, "second-hand", "arXiv 2505.14064, as transcribed by others", 3),
-        nb.Reference("Qwen2-VL-72B", "mAP30", 0.2502, "second-hand", "arXiv 2505.14064, as transcribed by others"),
-        nb.Reference("Qwen2.5-VL-72B", "mAP30", 0.3766, "second-hand", "arXiv 2505.14064, as transcribed by others"),
+        nb.Reference(
+            "Gemini 2.0 Flash",
+            "mAP30",
+            0.2016,
+            "second-hand",
+            "arXiv 2505.14064, as transcribed by others",
+            3,
+        ),
+        nb.Reference(
+            "Qwen2-VL-72B", "mAP30", 0.2502, "second-hand", "arXiv 2505.14064, as transcribed by others"
+        ),
+        nb.Reference(
+            "Qwen2.5-VL-72B", "mAP30", 0.3766, "second-hand", "arXiv 2505.14064, as transcribed by others"
+        ),
     ),
     citation="NOVA, arXiv 2505.14064",
 )

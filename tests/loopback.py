@@ -27,15 +27,41 @@ from typing import Any
 from aiohttp import web
 
 STATUS_FAULTS = {
-    "400": (400, {"message": "Unknown parameter: 'x'.", "type": "invalid_request_error", "code": "unknown_parameter"}),
-    "401": (401, {"message": "Incorrect API key provided: {key}.", "type": "invalid_request_error", "code": "invalid_api_key"}),
-    "403": (403, {"message": "Your project has no access to this model.", "type": "permission_error", "code": None}),
-    "404": (404, {"message": "The model `x` does not exist.", "type": "invalid_request_error", "code": "model_not_found"}),
+    "400": (
+        400,
+        {"message": "Unknown parameter: 'x'.", "type": "invalid_request_error", "code": "unknown_parameter"},
+    ),
+    "401": (
+        401,
+        {
+            "message": "Incorrect API key provided: {key}.",
+            "type": "invalid_request_error",
+            "code": "invalid_api_key",
+        },
+    ),
+    "403": (
+        403,
+        {"message": "Your project has no access to this model.", "type": "permission_error", "code": None},
+    ),
+    "404": (
+        404,
+        {
+            "message": "The model `x` does not exist.",
+            "type": "invalid_request_error",
+            "code": "model_not_found",
+        },
+    ),
     "408": (408, {"message": "Request timeout.", "type": "timeout", "code": None}),
     "413": (413, {"message": "Payload is over the limit.", "type": "invalid_request_error", "code": None}),
-    "429": (429, {"message": "Rate limit reached for {key}.", "type": "requests", "code": "rate_limit_exceeded"}),
+    "429": (
+        429,
+        {"message": "Rate limit reached for {key}.", "type": "requests", "code": "rate_limit_exceeded"},
+    ),
     "429-date": (429, {"message": "Rate limit reached.", "type": "requests", "code": "rate_limit_exceeded"}),
-    "quota": (429, {"message": "You exceeded your quota.", "type": "insufficient_quota", "code": "insufficient_quota"}),
+    "quota": (
+        429,
+        {"message": "You exceeded your quota.", "type": "insufficient_quota", "code": "insufficient_quota"},
+    ),
     "500": (500, {"message": "The server had an error.", "type": "server_error", "code": None}),
     "502": (502, {"message": "Bad gateway.", "type": "server_error", "code": None}),
     "503": (503, {"message": "Loading model.", "type": "server_error", "code": None}),
@@ -57,8 +83,14 @@ STATUS_FAULTS = {
             "code": 400,
         },
     ),
-    "image": (400, {"message": "image exceeds 5 MB maximum: 7 MB", "type": "invalid_request_error", "code": None}),
-    "filtered": (400, {"message": "The prompt was filtered.", "type": "invalid_request_error", "code": "content_filter"}),
+    "image": (
+        400,
+        {"message": "image exceeds 5 MB maximum: 7 MB", "type": "invalid_request_error", "code": None},
+    ),
+    "filtered": (
+        400,
+        {"message": "The prompt was filtered.", "type": "invalid_request_error", "code": "content_filter"},
+    ),
 }
 """Faults that are an HTTP status and an error object; ``{key}`` quotes the Authorization header, as careless servers do."""
 
@@ -116,7 +148,11 @@ def prompt_of(body: Mapping[str, Any]) -> str:
 def images_of(body: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """Return (media type, bytes) of the images in the user's message."""
     content = body["messages"][-1]["content"]
-    urls = [] if isinstance(content, str) else [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+    urls = (
+        []
+        if isinstance(content, str)
+        else [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+    )
     heads_and_data = [url.removeprefix("data:").split(";base64,") for url in urls]
     return [(head, base64.b64decode(data, validate=True)) for head, data in heads_and_data]
 
@@ -146,7 +182,10 @@ class Loopback:
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response(
-            {"object": "list", "data": [{"id": "loopback", "object": "model", "created": 0, "owned_by": "tests"}]}
+            {
+                "object": "list",
+                "data": [{"id": "loopback", "object": "model", "created": 0, "owned_by": "tests"}],
+            }
         )
 
     async def _report(self, request: web.Request) -> web.Response:
@@ -216,7 +255,9 @@ class Loopback:
             request.transport.abort()
             return web.Response()
         if fault == "cut":
-            response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "5000"})
+            response = web.StreamResponse(
+                headers={"Content-Type": "application/json", "Content-Length": "5000"}
+            )
             await response.prepare(request)
             await response.write(b'{"id": "1", "choices": [')
             assert request.transport is not None
@@ -284,19 +325,27 @@ def serve(plan: Plan | None = None, port: int = 0) -> Iterator[tuple[str, Loopba
 
 def main() -> None:
     """Run the server until it is killed; the port goes into a file, written and renamed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="KIND=SHARE", help=f"{', '.join((*STATUS_FAULTS, *OTHER_FAULTS))}"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND=SHARE",
+        help=f"{', '.join((*STATUS_FAULTS, *OTHER_FAULTS))}",
     )
     parser.add_argument("--retry-after", default="0.02")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--raw", action="store_true")
     args = parser.parse_args()
     faults = {kind: float(share) for kind, share in (text.split("=") for text in args.fault)}
-    plan = Plan(latency=args.latency, faults=faults, retry_after=args.retry_after, seed=args.seed, is_raw=args.raw)
+    plan = Plan(
+        latency=args.latency, faults=faults, retry_after=args.retry_after, seed=args.seed, is_raw=args.raw
+    )
 
     async def forever() -> None:
         runner, port = await _listen(Loopback(plan), args.port)

@@ -45,14 +45,18 @@ class LoopbackHub:
         self._given = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> LoopbackHub:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -84,7 +88,12 @@ class LoopbackHub:
             return _refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         files = self.commits[commit]
         if path.startswith(api):  # metadata of gated data sets are public
-            body: dict[str, Any] = {"id": self.repository, "sha": commit, "private": self.private, "gated": self.gated}
+            body: dict[str, Any] = {
+                "id": self.repository,
+                "sha": commit,
+                "private": self.private,
+                "gated": self.gated,
+            }
             return (
                 200,
                 {"Content-Type": "application/json"},
@@ -122,7 +131,9 @@ class LoopbackHub:
                 path = urlsplit(self.path).path
                 time.sleep(hub.silent)
                 login = self.headers.get("Authorization")
-                status, headers, body = hub.answer(path, login.removeprefix("Bearer ") if login else None, self.command)
+                status, headers, body = hub.answer(
+                    path, login.removeprefix("Bearer ") if login else None, self.command
+                )
                 hub.requests.append((self.command, unquote(path), status))
                 try:
                     self.send_response(status)

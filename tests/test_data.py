@@ -108,7 +108,9 @@ def test_rows_come_across_row_groups_and_batches(tmp_path: Path) -> None:
     assert [row["filename"] for row in opened(tmp_path, folder).rows()] == [row["filename"] for row in rows]
 
 
-@pytest.mark.parametrize("name", ["with space", "glob[1]*?", "a:b", ".hidden", "__dunder__", "ümlaut", "https:"])
+@pytest.mark.parametrize(
+    "name", ["with space", "glob[1]*?", "a:b", ".hidden", "__dunder__", "ümlaut", "https:"]
+)
 def test_rows_of_a_folder_with_an_odd_name(tmp_path: Path, name: str) -> None:
     folder = write(tmp_path / name, files_of(rows_of(2)))
     assert list(opened(tmp_path, folder).rows()) == rows_of(2)
@@ -143,7 +145,15 @@ def test_image_within_the_folder_is_read(tmp_path: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "relative",
-    ["/etc/passwd", "../secret.png", "images/../../secret.png", "..\\secret.png", "C:\\x.png", "a\0b.png", "\\\\host\\x.png"],
+    [
+        "/etc/passwd",
+        "../secret.png",
+        "images/../../secret.png",
+        "..\\secret.png",
+        "C:\\x.png",
+        "a\0b.png",
+        "\\\\host\\x.png",
+    ],
 )
 def test_image_path_that_leads_out_is_refused(tmp_path: Path, folder: Path, relative: str) -> None:
     write(tmp_path, {"secret.png": png(1)})
@@ -175,8 +185,12 @@ def test_image_of_a_folder_that_is_itself_a_link_is_read(tmp_path: Path, folder:
     assert opened(tmp_path, tmp_path / "link").image("images/case0002_005.png").read() == png(0)
 
 
-@pytest.mark.parametrize("relative", ["images/none.png", "nowhere/none.png", "images/case0002_005.png/x.png", "x" * 300])
-def test_image_that_is_missing_is_named_with_the_way_to_get_it(tmp_path: Path, folder: Path, relative: str) -> None:
+@pytest.mark.parametrize(
+    "relative", ["images/none.png", "nowhere/none.png", "images/case0002_005.png/x.png", "x" * 300]
+)
+def test_image_that_is_missing_is_named_with_the_way_to_get_it(
+    tmp_path: Path, folder: Path, relative: str
+) -> None:
     with pytest.raises(DataError, match=r"is missing: .* does not exist") as caught:
         opened(tmp_path, folder).image(relative)
     assert relative in str(caught.value)
@@ -277,7 +291,9 @@ def test_table_that_lacks_columns_is_refused_with_their_names(tmp_path: Path) ->
 def test_table_with_duplicate_or_missing_keys_is_refused_with_some_named(tmp_path: Path) -> None:
     rows = rows_of(4)
     folder = write(tmp_path / "nova", {SOURCE.table: table_bytes([*rows, rows[0], rows[3], rows[3]])})
-    with pytest.raises(DataError, match=r"2 values of filename stand in several rows \(case0000_000.png, case0001_003.png\)"):
+    with pytest.raises(
+        DataError, match=r"2 values of filename stand in several rows \(case0000_000.png, case0001_003.png\)"
+    ):
         opened(tmp_path, folder)
     rows[1]["filename"] = None
     (folder / SOURCE.table).write_bytes(table_bytes(rows))
@@ -365,14 +381,30 @@ def hub() -> Iterator[LoopbackHub]:
         yield server
 
 
-def client(hub: LoopbackHub | str, tmp_path: Path, *, env: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
+def client(
+    hub: LoopbackHub | str, tmp_path: Path, *, env: dict[str, str] | None = None, **options: Any
+) -> dict[str, Any]:
     """Open the full data in a process of its own and return what it saw."""
     address = hub if isinstance(hub, str) else hub.url
-    settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
+    settings = {
+        "HF_ENDPOINT": address,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     paths = json.dumps([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CLIENT, paths, str(tmp_path), json.dumps({"accept_license": True, **options})],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            CLIENT,
+            paths,
+            str(tmp_path),
+            json.dumps({"accept_license": True, **options}),
+        ],
         env={**inherited, **settings, **(env or {})},
         capture_output=True,
         text=True,
@@ -400,7 +432,9 @@ def test_full_data_are_downloaded_once_and_equal_a_folder(hub: LoopbackHub, tmp_
     hub.requests.clear()
     again = client(hub, tmp_path, accept_license=False)
     assert again == {**first, "progress": []}
-    assert [path for method, path, _ in hub.requests if method == "GET"] == ["/api/datasets/c-i-ber/Nova/revision/main"]
+    assert [path for method, path, _ in hub.requests if method == "GET"] == [
+        "/api/datasets/c-i-ber/Nova/revision/main"
+    ]
 
 
 def test_full_data_that_are_complete_need_no_network(hub: LoopbackHub, tmp_path: Path) -> None:
@@ -418,7 +452,12 @@ def test_full_data_that_are_complete_need_no_network(hub: LoopbackHub, tmp_path:
 @pytest.mark.parametrize("env", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
 def test_full_data_without_network_name_the_ways_on(tmp_path: Path, env: dict[str, str]) -> None:
     error = client("http://127.0.0.1:9", tmp_path, env=env)["error"]
-    for part in ("out of reach", "--data mini", "--data FOLDER", "hf download c-i-ber/Nova --repo-type dataset --revision main"):
+    for part in (
+        "out of reach",
+        "--data mini",
+        "--data FOLDER",
+        "hf download c-i-ber/Nova --repo-type dataset --revision main",
+    ):
         assert part in error
     assert ("HF_HUB_OFFLINE is set" in error) == ("HF_HUB_OFFLINE" in env)
 
@@ -443,14 +482,19 @@ def test_full_data_that_are_gated_need_a_login_and_access(hub: LoopbackHub, tmp_
 
 
 @pytest.mark.parametrize(
-    ("token", "expected"), [(None, "without a valid login (401)"), ("hf_other", "no data set c-i-ber/Nova (404)")]
+    ("token", "expected"),
+    [(None, "without a valid login (401)"), ("hf_other", "no data set c-i-ber/Nova (404)")],
 )
-def test_full_data_that_are_private_or_absent_say_so(hub: LoopbackHub, tmp_path: Path, token: str | None, expected: str) -> None:
+def test_full_data_that_are_private_or_absent_say_so(
+    hub: LoopbackHub, tmp_path: Path, token: str | None, expected: str
+) -> None:
     hub.private = True
     assert expected in client(hub, tmp_path, env={"HF_TOKEN": token} if token else {})["error"]
 
 
-@pytest.mark.parametrize(("status", "expected"), [(401, "(401)"), (403, "(403)"), (429, "goes on later"), (418, "418")])
+@pytest.mark.parametrize(
+    ("status", "expected"), [(401, "(401)"), (403, "(403)"), (429, "goes on later"), (418, "418")]
+)
 def test_full_data_of_a_hub_that_answers_with_a_bare_status_say_so(
     hub: LoopbackHub, tmp_path: Path, status: int, expected: str
 ) -> None:
@@ -460,7 +504,9 @@ def test_full_data_of_a_hub_that_answers_with_a_bare_status_say_so(
     assert "--data FOLDER" in error
 
 
-def test_full_data_of_a_recorded_commit_stay_though_the_branch_moved(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_full_data_of_a_recorded_commit_stay_though_the_branch_moved(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
     old = hub.commit(files_of(rows_of(4)))
     new = hub.commit(files_of(rows_of(2), shift=50))
     now, then = client(hub, tmp_path), client(hub, tmp_path, pinned=old)
@@ -486,7 +532,9 @@ def test_full_data_lacking_an_image_name_it_when_it_is_asked_for(hub: LoopbackHu
     rows = rows_of(3)
     rows[1]["image_path"] = "../../../../../../../../etc/hostname"
     files = files_of(rows)
-    hub.commit({name: data for name, data in files.items() if name != rows[0]["image_path"] and ".." not in name})
+    hub.commit(
+        {name: data for name, data in files.items() if name != rows[0]["image_path"] and ".." not in name}
+    )
     result = client(hub, tmp_path)
     assert len(result["rows"]) == 3
     assert len(result["missing"]) == 2

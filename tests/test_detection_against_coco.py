@@ -29,15 +29,23 @@ def table_of(truth: list[list[Box]], predicted: list[list[Box]]) -> Table:
     scorer = detection()
     n = len(truth)
     samples = [Sample(f"s{i:05d}", (), {}, tuple(true), f"c{i // 2}", {}) for i, true in enumerate(truth)]
-    items = (Item(sample, Prediction("ok", tuple(boxes))) for sample, boxes in zip(samples, predicted, strict=True))
-    texts = [np.array(values, dtype=object) for values in ([s.id for s in samples], [s.cluster for s in samples])]
+    items = (
+        Item(sample, Prediction("ok", tuple(boxes))) for sample, boxes in zip(samples, predicted, strict=True)
+    )
+    texts = [
+        np.array(values, dtype=object) for values in ([s.id for s in samples], [s.cluster for s in samples])
+    ]
     ok, test = np.full(n, "ok", dtype=object), np.full(n, "test", dtype=object)
-    return Table(*texts, np.zeros(n, dtype=int), ok, test, {}, build_columns(scorer.rows(items), scorer.columns))
+    return Table(
+        *texts, np.zeros(n, dtype=int), ok, test, {}, build_columns(scorer.rows(items), scorer.columns)
+    )
 
 
 def value(metric: Metric | str, table: Table, weights: np.ndarray | None = None) -> float:
     metric = BY_NAME[metric] if isinstance(metric, str) else metric
-    (result,) = metric.compute(table, table.ones() if weights is None else np.asarray(weights, dtype=float)[None])
+    (result,) = metric.compute(
+        table, table.ones() if weights is None else np.asarray(weights, dtype=float)[None]
+    )
     return float(result)
 
 
@@ -71,13 +79,18 @@ def random_corpus(seed: int, scores: str | None = None, n: int | None = None) ->
 
 def plain_curve_area(points: list[tuple[float, float]], recalls: list[float]) -> float:
     """Mean over recalls of the highest precision at that recall or more; points are (recall, precision)."""
-    return sum(max((p for r, p in points if r >= recall - 1e-12), default=0.0) for recall in recalls) / len(recalls)
+    return sum(max((p for r, p in points if r >= recall - 1e-12), default=0.0) for recall in recalls) / len(
+        recalls
+    )
 
 
 def plain_pooled(table: Table, t: int, *, points: int, together: bool) -> float:
     """The definition written out, without weights."""
     hits = table.ragged("det_hit_tie" if together else "det_hit")
-    ranked = sorted(zip(table.ragged("det_score").values.tolist(), hits.values[:, t].tolist(), strict=True), key=lambda d: -d[0])
+    ranked = sorted(
+        zip(table.ragged("det_score").values.tolist(), hits.values[:, t].tolist(), strict=True),
+        key=lambda d: -d[0],
+    )
     n_true, tp, curve = table["n_true"].sum(), 0, []
     for rank, (score, hit) in enumerate(ranked, start=1):
         tp += hit
@@ -150,13 +163,23 @@ def test_perfect_answers_reach_the_best_value():
     truth = [[LESION, Box(20, 20, 30, 30)], [LESION], []]
     table = table_of(truth, truth)
     for name, metric in BY_NAME.items():
-        best = {"tp30": 3, "fp30": 0, "fnr30": 0, "fnr50": 0, "hit50": 2 / 3, "hit30": 2 / 3, "acc50": 2 / 3}.get(name, 1)
+        best = {
+            "tp30": 3,
+            "fp30": 0,
+            "fnr30": 0,
+            "fnr50": 0,
+            "hit50": 2 / 3,
+            "hit30": 2 / 3,
+            "acc50": 2 / 3,
+        }.get(name, 1)
         assert value(metric, table) == pytest.approx(best), name
 
 
 @pytest.mark.parametrize("weights", [None, [0, 1], [0, 0]])
 def test_no_truth_with_weight_is_undefined_where_recall_is_needed(weights):
-    table = table_of([[], []] if weights is None else [[LESION], []], [[MISS], []] if weights is None else [[LESION], []])
+    table = table_of(
+        [[], []] if weights is None else [[LESION], []], [[MISS], []] if weights is None else [[LESION], []]
+    )
     for name in (*POOLED, "fnr30", "fnr50"):
         assert np.isnan(value(name, table, weights)), name
     assert value("tp30", table, weights) == 0
@@ -166,7 +189,9 @@ def test_no_truth_with_weight_is_undefined_where_recall_is_needed(weights):
     else:
         assert value("hit50", table, weights) == 0
         assert value("ap50(image11)", table, weights) == (0.5 if weights is None else 1.0)
-    assert value("acc50(detection)", table, weights) == pytest.approx(0.0 if weights is None else np.nan, nan_ok=True)
+    assert value("acc50(detection)", table, weights) == pytest.approx(
+        0.0 if weights is None else np.nan, nan_ok=True
+    )
 
 
 def test_no_box_at_all_is_zero():
@@ -184,7 +209,9 @@ def test_other_curves_equal_their_definitions(seed):
         return
     for name, points, together in (("(tie)", 101, True), ("(pooled11)", 11, False)):
         for iou, t in ((30, 0), (50, 1)):
-            assert value(f"ap{iou}{name}", table) == pytest.approx(plain_pooled(table, t, points=points, together=together)), (
+            assert value(f"ap{iou}{name}", table) == pytest.approx(
+                plain_pooled(table, t, points=points, together=together)
+            ), (
                 name,
                 iou,
             )
@@ -224,7 +251,10 @@ def test_image11_reaches_a_point_at_exactly_its_recall():
 def test_integer_weights_equal_repeated_images(seed, data):
     """Under `order` the scores within an answer are distinct, so that a repeat's boxes stand side by side; images tie."""
     truth, predicted = random_corpus(seed, "tied", n=6)
-    apart = [[Box(b.x0, b.y0, b.x1, b.y1, score=1 / (2 + rank)) for rank, b in enumerate(boxes)] for boxes in predicted]
+    apart = [
+        [Box(b.x0, b.y0, b.x1, b.y1, score=1 / (2 + rank)) for rank, b in enumerate(boxes)]
+        for boxes in predicted
+    ]
     times = data.draw(st.lists(st.integers(0, 3), min_size=6, max_size=6))
     for answers, names in (
         (predicted, [name for name in BY_NAME if name not in POOLED or "tie" in name]),
@@ -232,15 +262,25 @@ def test_integer_weights_equal_repeated_images(seed, data):
     ):
         weighted = table_of(truth, answers)
         repeated = table_of(
-            *(list(itertools.chain(*([x] * k for x, k in zip(side, times, strict=True)))) for side in (truth, answers))
+            *(
+                list(itertools.chain(*([x] * k for x, k in zip(side, times, strict=True))))
+                for side in (truth, answers)
+            )
         )
         for name in names:
             if len(repeated):
-                assert value(name, weighted, times) == pytest.approx(value(name, repeated), abs=1e-12, nan_ok=True), name
+                assert value(name, weighted, times) == pytest.approx(
+                    value(name, repeated), abs=1e-12, nan_ok=True
+                ), name
     if any(times):
-        sides = [list(itertools.chain(*([x] * k for x, k in zip(side, times, strict=True)))) for side in (truth, apart)]
+        sides = [
+            list(itertools.chain(*([x] * k for x, k in zip(side, times, strict=True))))
+            for side in (truth, apart)
+        ]
         reference = coco_eval(*sides)
-        assert value("ap", table_of(truth, apart), times) == pytest.approx(reference["ap"], abs=1e-9, nan_ok=True)
+        assert value("ap", table_of(truth, apart), times) == pytest.approx(
+            reference["ap"], abs=1e-9, nan_ok=True
+        )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -249,15 +289,21 @@ def test_zero_weight_equals_absence(seed):
     kept = np.random.default_rng(seed).random(20) < 0.5
     table = table_of(truth, predicted)
     for name, metric in BY_NAME.items():
-        assert value(metric, table, kept) == pytest.approx(value(metric, table.take(kept)), abs=1e-12, nan_ok=True), name
+        assert value(metric, table, kept) == pytest.approx(
+            value(metric, table.take(kept)), abs=1e-12, nan_ok=True
+        ), name
 
 
 @pytest.mark.parametrize("name", [name for name, metric in BY_NAME.items() if metric.infer])
 @pytest.mark.parametrize("factor", [0.1, 1 / 3, 7.0])
 def test_scaling_all_weights_changes_nothing(name, factor):
-    for seed, corpus in enumerate([random_corpus(4, n=40), random_corpus(5, n=40), ([[LESION]] * 10, [[LESION]] * 7 + [[]] * 3)]):
+    for seed, corpus in enumerate(
+        [random_corpus(4, n=40), random_corpus(5, n=40), ([[LESION]] * 10, [[LESION]] * 7 + [[]] * 3)]
+    ):
         table = table_of(*corpus)
-        assert value(name, table, factor * np.ones(len(table))) == pytest.approx(value(name, table), abs=1e-9), seed
+        assert value(name, table, factor * np.ones(len(table))) == pytest.approx(
+            value(name, table), abs=1e-9
+        ), seed
 
 
 @settings(max_examples=40, deadline=None)
@@ -265,9 +311,13 @@ def test_scaling_all_weights_changes_nothing(name, factor):
 def test_tie_form_does_not_depend_on_any_order(seed, scores, random):
     truth, predicted = random_corpus(seed, scores, n=8)
     order = random.sample(range(8), 8)
-    shuffled = table_of([truth[i] for i in order], [random.sample(predicted[i], len(predicted[i])) for i in order])
+    shuffled = table_of(
+        [truth[i] for i in order], [random.sample(predicted[i], len(predicted[i])) for i in order]
+    )
     for name in ("ap50(tie)", "ap(tie)", "ap30(tie)"):
-        assert value(name, table_of(truth, predicted)) == pytest.approx(value(name, shuffled), abs=1e-12, nan_ok=True)
+        assert value(name, table_of(truth, predicted)) == pytest.approx(
+            value(name, shuffled), abs=1e-12, nan_ok=True
+        )
 
 
 @pytest.mark.parametrize("seed", range(2, 60, 3))
@@ -307,14 +357,20 @@ def test_bootstrap_is_centred_on_the_value():
         assert 0.005 < replicates.std() < 0.06, name
         assert abs(replicates.mean() - value(name, table)) < 0.5 * replicates.std(), name
     hits = (table["best_iou"] >= 0.5).mean()
-    assert BY_NAME["hit50"].compute(table, weights).std() == pytest.approx(np.sqrt(hits * (1 - hits) / 300), rel=0.15)
+    assert BY_NAME["hit50"].compute(table, weights).std() == pytest.approx(
+        np.sqrt(hits * (1 - hits) / 300), rel=0.15
+    )
 
 
 def test_acc50_is_hit50_and_counts_take_no_part_in_inference():
     table = table_of(*random_corpus(8, n=40))
     assert value("acc50", table) == value("hit50", table) > 0
     assert [name for name, metric in BY_NAME.items() if not metric.infer] == ["tp30", "fp30"]
-    assert [name for name, metric in BY_NAME.items() if not metric.higher_is_better] == ["fp30", "fnr30", "fnr50"]
+    assert [name for name, metric in BY_NAME.items() if not metric.higher_is_better] == [
+        "fp30",
+        "fnr30",
+        "fnr50",
+    ]
     assert next(iter(BY_NAME)) == "ap50"
 
 

@@ -32,7 +32,9 @@ IMAGES = st.lists(st.tuples(BOXES, BOXES), min_size=1, max_size=6)
 
 
 def arrays(boxes_by_image: list[list[Box]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    flat = np.array([(b.x0, b.y0, b.x1, b.y1, b.score) for boxes in boxes_by_image for b in boxes], dtype=float).reshape(-1, 5)
+    flat = np.array(
+        [(b.x0, b.y0, b.x1, b.y1, b.score) for boxes in boxes_by_image for b in boxes], dtype=float
+    ).reshape(-1, 5)
     return flat[:, :4], flat[:, 4], np.cumsum([0] + [len(boxes) for boxes in boxes_by_image])
 
 
@@ -53,7 +55,10 @@ def matched_by_coco(truth: list[list[Box]], predicted: list[list[Box]]) -> np.nd
 
 def rows_of(truth: list[list[Box]], answers: list[list[Box] | None], batch: int = 2048) -> list[dict]:
     items = [
-        Item(Sample(f"s{i:04d}", (), {}, tuple(true), f"c{i}", {}), Prediction("unparsed" if answer is None else "ok", answer))
+        Item(
+            Sample(f"s{i:04d}", (), {}, tuple(true), f"c{i}", {}),
+            Prediction("unparsed" if answer is None else "ok", answer),
+        )
         for i, (true, answer) in enumerate(zip(truth, answers, strict=True))
     ]
     return list(detection(batch).rows(iter(items)))
@@ -72,7 +77,9 @@ def test_iou_equals_pycocotools_to_the_last_bit():
         # models also write corners outside the image; there x + (x1 - x) is often not x1
         boxes = np.sort(rng.uniform(-scale / 2, scale, (200, 2, 2)), axis=1).reshape(200, 4)
         assert ((boxes[:, 2] - boxes[:, 0]) + boxes[:, 0] != boxes[:, 2]).any()
-        whole = np.concatenate([np.floor(boxes[:30, :2]), np.floor(boxes[:30, :2]) + rng.integers(1, 9, (30, 2))], axis=1)
+        whole = np.concatenate(
+            [np.floor(boxes[:30, :2]), np.floor(boxes[:30, :2]) + rng.integers(1, 9, (30, 2))], axis=1
+        )
         boxes = np.concatenate([boxes, whole, boxes[:5]])
         xywh = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
         assert (box_iou(boxes, boxes) == mask.iou(xywh, xywh, [0] * len(xywh))).all()
@@ -166,7 +173,14 @@ def test_match_of_no_images_is_empty():
 
 
 @pytest.mark.parametrize(
-    "bad", [Box(0, 0, math.nan, 5), Box(0, 0, math.inf, 5), Box(5, 0, 4, 5), Box(0, 3, 4, 3), Box(0, 0, 4, 5, score=math.nan)]
+    "bad",
+    [
+        Box(0, 0, math.nan, 5),
+        Box(0, 0, math.inf, 5),
+        Box(5, 0, 4, 5),
+        Box(0, 3, 4, 3),
+        Box(0, 0, 4, 5, score=math.nan),
+    ],
 )
 def test_match_refuses_a_box_that_is_not_sound(bad):
     with pytest.raises(DataError, match="image 1: predicted box 0 is"):
@@ -240,7 +254,13 @@ def test_bounds_are_the_true_boxes_and_nothing_found():
     worst, best = bounds(Sample("a", (), {}, truth, "c", {}))
     assert (best["tp50"], best["fp50"], best["fn50"], best["image11_50"], best["best_iou"]) == (2, 0, 0, 1, 1)
     assert best["det_hit"].all()
-    assert (worst["tp50"], worst["fp50"], worst["fn50"], worst["image11_50"], worst["best_iou"]) == (0, 0, 2, 0, 0)
+    assert (worst["tp50"], worst["fp50"], worst["fn50"], worst["image11_50"], worst["best_iou"]) == (
+        0,
+        0,
+        2,
+        0,
+        0,
+    )
     worst, best = bounds(Sample("b", (), {}, (), "c", {}))
     assert (best["fp50"], best["image11_50"]) == (0, 1)
     assert (worst["fp50"], worst["image11_50"]) == (1, 0)

@@ -38,17 +38,24 @@ class Answer:
 
 def table_with(columns: dict[str, np.ndarray | Ragged], clusters: Sequence[str]) -> Table:
     names = np.array([f"s{i}" for i in range(len(clusters))], dtype=object)
-    return Table(names, np.array(clusters, dtype=object), np.zeros(len(names), dtype=int), names, names, {}, columns)
+    return Table(
+        names, np.array(clusters, dtype=object), np.zeros(len(names), dtype=int), names, names, {}, columns
+    )
 
 
 def scored(*answers: tuple[Answer | None, str | None], clusters: Sequence[str] | None = None) -> Table:
     """Return the table of (answer, true diagnosis) pairs."""
     scorer = diagnosis_match()
     items = [
-        Item(Sample(f"s{i}", (), {}, truth, "c", {}), Prediction("unparsed" if answer is None else "ok", answer))
+        Item(
+            Sample(f"s{i}", (), {}, truth, "c", {}),
+            Prediction("unparsed" if answer is None else "ok", answer),
+        )
         for i, (answer, truth) in enumerate(answers)
     ]
-    return table_with(build_columns(scorer.rows(items), scorer.columns), clusters or [f"case{i}" for i in range(len(items))])
+    return table_with(
+        build_columns(scorer.rows(items), scorer.columns), clusters or [f"case{i}" for i in range(len(items))]
+    )
 
 
 def metric_named(name: str) -> Metric:
@@ -102,7 +109,9 @@ def test_each_case_weighs_the_same_with_unit_case() -> None:
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 1.0, NAN])), max_size=9),
     st.lists(st.integers(0, 3), min_size=3, max_size=3),
 )
-def test_case_mean_of_resampled_cases_is_their_plain_mean(lines: list[tuple[str, float]], times: list[int]) -> None:
+def test_case_mean_of_resampled_cases_is_their_plain_mean(
+    lines: list[tuple[str, float]], times: list[int]
+) -> None:
     drawn = dict(zip("abc", times, strict=True))
     table = table_with({"hit": np.array([hit for _, hit in lines])}, [case for case, _ in lines])
     weights = np.array([[drawn[case] for case, _ in lines]], dtype=float)
@@ -121,17 +130,25 @@ def test_case_mean_of_resampled_cases_is_their_plain_mean(lines: list[tuple[str,
 def test_case_mean_takes_unequal_weights_within_a_case() -> None:
     table = table_with({"hit": np.array([1.0, 0.0, 0.0])}, ["a", "a", "b"])
     # Case a: 3 of 4 with weight 3; case b: 0 with weight 1.
-    assert case_mean_of("hit", "share").compute(table, np.array([[3.0, 1.0, 1.0]]))[0] == pytest.approx(3 * 0.75 / 4)
+    assert case_mean_of("hit", "share").compute(table, np.array([[3.0, 1.0, 1.0]]))[0] == pytest.approx(
+        3 * 0.75 / 4
+    )
 
 
 def test_coverage_counts_different_labels_and_can_exceed_one() -> None:
     table = scored(
-        (Answer("Glioma"), "glioma"), (Answer("abscess"), "glioma"), (Answer("the abscess"), "Glioma"), (None, "glioma")
+        (Answer("Glioma"), "glioma"),
+        (Answer("abscess"), "glioma"),
+        (Answer("the abscess"), "Glioma"),
+        (None, "glioma"),
     )
     metric = metric_named("coverage(normalised)")
     assert value_of(metric, table) == 2
     # Only the third and the fourth line.
-    assert metric.compute(table, np.array([[0.0, 0, 2, 1], [0, 0, 0, 1], [0, 0, 0, 0]]))[:2].tolist() == [1, 0]
+    assert metric.compute(table, np.array([[0.0, 0, 2, 1], [0, 0, 0, 1], [0, 0, 0, 0]]))[:2].tolist() == [
+        1,
+        0,
+    ]
     assert np.isnan(metric.compute(table, np.zeros((1, 4)))[0])
     assert not metric.infer
 
@@ -140,7 +157,11 @@ def test_entropy_of_all_five_lower_cased_labels_by_hand() -> None:
     table = scored((Answer("Glioma", ("Abscess",)), "x"), (Answer("glioma", ("lymphoma",)), "x"), (None, "x"))
     metric = metric_named("entropy")
     assert value_of(metric, table) == pytest.approx(1.5)
-    assert metric.compute(table, np.array([[0.0, 0, 1]]))[0] != metric.compute(table, np.array([[1.0, 0, 0]]))[0] == 1
+    assert (
+        metric.compute(table, np.array([[0.0, 0, 1]]))[0]
+        != metric.compute(table, np.array([[1.0, 0, 0]]))[0]
+        == 1
+    )
     assert math.isnan(value_of(metric, table.take(np.array([2]))))
     assert not metric.infer
 
@@ -148,9 +169,13 @@ def test_entropy_of_all_five_lower_cased_labels_by_hand() -> None:
 @given(st.lists(st.lists(st.integers(0, 4), max_size=5), min_size=1, max_size=6), st.data())
 def test_entropy_equals_scipy(labels: list[list[int]], data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels)))
-    columns: dict[str, np.ndarray | Ragged] = {"labels": Ragged.of([np.array(entry, dtype=np.int64) for entry in labels])}
+    columns: dict[str, np.ndarray | Ragged] = {
+        "labels": Ragged.of([np.array(entry, dtype=np.int64) for entry in labels])
+    }
     pooled = [label for entry, weight in zip(labels, weights, strict=True) for label in entry * weight]
-    value = entropy_of("labels", "entropy").compute(table_with(columns, ["a"] * len(labels)), np.array([weights], dtype=float))[0]
+    value = entropy_of("labels", "entropy").compute(
+        table_with(columns, ["a"] * len(labels)), np.array([weights], dtype=float)
+    )[0]
     expected = scipy.stats.entropy(np.unique(pooled, return_counts=True)[1], base=2) if pooled else NAN
     assert value == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
@@ -172,7 +197,9 @@ def test_worst_and_best_answers() -> None:
     scorer = diagnosis_match()
     assert scorer.bounds is not None
     worst, best = scorer.bounds(Sample("a", (), {}, "Glioma", "c", {}))
-    real = next(iter(scorer.rows([Item(Sample("a", (), {}, "Glioma", "c", {}), Prediction("ok", Answer("Glioma")))])))
+    real = next(
+        iter(scorer.rows([Item(Sample("a", (), {}, "Glioma", "c", {}), Prediction("ok", Answer("Glioma")))]))
+    )
     assert (worst["top1(normalised)"], worst["top5(normalised)"]) == (0, 0)
     assert {name: np.asarray(value).tolist() for name, value in best.items()} == {
         name: np.asarray(value).tolist() for name, value in real.items()
@@ -187,7 +214,10 @@ def test_diagnosis_metrics_of_a_judge_read_that_judges_columns() -> None:
         "top1(judge=acme,unit=case)",
         "top5(judge=acme,unit=case)",
     ]
-    assert {column for metric in metrics for column in metric.needs} == {"top1(judge=acme)", "top5(judge=acme)"}
+    assert {column for metric in metrics for column in metric.needs} == {
+        "top1(judge=acme)",
+        "top5(judge=acme)",
+    }
 
 
 def test_diagnosis_scorers_cover_every_metric() -> None:

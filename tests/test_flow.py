@@ -26,7 +26,9 @@ def ask(*names: object) -> list[Request]:
     return [Request(str(name), str(name), 0, ("?",)) for name in names]
 
 
-def connect_to(send: Send, log: list[str] | None = None) -> Callable[[], contextlib.AbstractAsyncContextManager[Send]]:
+def connect_to(
+    send: Send, log: list[str] | None = None
+) -> Callable[[], contextlib.AbstractAsyncContextManager[Send]]:
     @contextlib.asynccontextmanager
     async def connect() -> AsyncIterator[Send]:
         if log is not None:
@@ -215,7 +217,9 @@ def test_an_exception_in_send_fails_that_request_alone() -> None:
             raise asyncio.CancelledError  # libraries leak their own cancellations
         return Response(request.id)
 
-    responses = {response.id: response for response in answer(ask(*range(4)), connect_to(send), concurrency=2)}
+    responses = {
+        response.id: response for response in answer(ask(*range(4)), connect_to(send), concurrency=2)
+    }
     assert [responses[name].finish for name in "0123"] == ["stop", "error", "error", "stop"]
     assert responses["1"].error == "OSError: no route"
 

@@ -33,19 +33,38 @@ from nova_bench.scorers.generation import caption_scorers
 from nova_bench.table import Table, build_columns
 from nova_bench.types import Item, Metric, Prediction, Sample, Scorer
 
-WORDS = ("axial", "T2-weighted", "MRI", "a", "hyperintense", "lesion,", "the", "left", "thalamus.", "&amp;", "5.5", "no", "edema")
+WORDS = (
+    "axial",
+    "T2-weighted",
+    "MRI",
+    "a",
+    "hyperintense",
+    "lesion,",
+    "the",
+    "left",
+    "thalamus.",
+    "&amp;",
+    "5.5",
+    "no",
+    "edema",
+)
 
 
 def sample_of(reference: str | None, name: str = "a", cluster: str = "case1") -> Sample:
     return Sample(name, (), {}, reference, cluster, {})
 
 
-def table_of(scorer: Scorer, pairs: Iterable[tuple[str | None, str | None]], clusters: list[str] | None = None) -> Table:
+def table_of(
+    scorer: Scorer, pairs: Iterable[tuple[str | None, str | None]], clusters: list[str] | None = None
+) -> Table:
     """Return the table of (answer, reference) pairs."""
     pairs = list(pairs)
     clusters = clusters or [f"case{i}" for i in range(len(pairs))]
     items = [
-        Item(sample_of(reference, f"s{i:04d}", clusters[i]), Prediction("unparsed" if answer is None else "ok", answer))
+        Item(
+            sample_of(reference, f"s{i:04d}", clusters[i]),
+            Prediction("unparsed" if answer is None else "ok", answer),
+        )
         for i, (answer, reference) in enumerate(pairs)
     ]
     n = len(items)
@@ -79,7 +98,9 @@ def test_bleu_equals_sacrebleu_on_any_sub_corpus(corpus: list[tuple[str, str]], 
         for line, value in zip(weights, values, strict=True):
             chosen = [pair for pair, weight in zip(corpus, line, strict=True) for _ in range(int(weight))]
             hypotheses, references = zip(*chosen, strict=True)
-            expected = BLEU(smooth_method=smoothing).corpus_score(list(hypotheses), [list(references)]).score / 100
+            expected = (
+                BLEU(smooth_method=smoothing).corpus_score(list(hypotheses), [list(references)]).score / 100
+            )
             assert value == pytest.approx(expected, abs=1e-9)
 
 
@@ -103,7 +124,9 @@ def test_bleu_equals_sacrebleu_on_a_large_corpus() -> None:
 def test_bleu_without_a_four_gram_match_by_hand() -> None:
     counts = np.array([[3, 2, 1, 0, 4, 3, 2, 1, 4, 5]], dtype=float)
     penalty = math.exp(1 - 5 / 4)
-    assert bleu_from_counts(counts)[0] == pytest.approx(penalty * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25, abs=1e-12)
+    assert bleu_from_counts(counts)[0] == pytest.approx(
+        penalty * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25, abs=1e-12
+    )
     assert bleu_from_counts(counts, smooth=False)[0] == 0
 
 
@@ -112,8 +135,14 @@ def test_bleu_of_nothing_but_empty_answers_is_zero() -> None:
 
 
 def test_bleu_leaves_out_samples_without_reference() -> None:
-    pairs = [("a small lesion in the thalamus", "a small lesion in the left thalamus"), ("a mass", ""), ("a mass", None)]
-    assert value_of(bleu4(), table_of(scorers.bleu(), pairs)) == value_of(bleu4(), table_of(scorers.bleu(), pairs[:1]))
+    pairs = [
+        ("a small lesion in the thalamus", "a small lesion in the left thalamus"),
+        ("a mass", ""),
+        ("a mass", None),
+    ]
+    assert value_of(bleu4(), table_of(scorers.bleu(), pairs)) == value_of(
+        bleu4(), table_of(scorers.bleu(), pairs[:1])
+    )
     assert math.isnan(value_of(bleu4(), table_of(scorers.bleu(), pairs[1:])))
 
 
@@ -126,7 +155,9 @@ def test_bleu_ignores_failed_lines() -> None:
 
 def test_rouge_is_f1_of_the_longest_common_subsequence_of_stems() -> None:
     # "lesions" and "lesion" share a stem: 3 of 4 predicted and 3 of 3 true words in order.
-    table = table_of(scorers.rouge_l(), [("two lesions are Left", "two lesion left"), (None, "a mass"), ("a mass", "")])
+    table = table_of(
+        scorers.rouge_l(), [("two lesions are Left", "two lesion left"), (None, "a mass"), ("a mass", "")]
+    )
     assert table["rougeL"][0] == pytest.approx(2 * (3 / 4) * 1 / (3 / 4 + 1))
     assert table["rougeL"][1] == 0
     assert value_of(rouge_l(), table) == pytest.approx(table["rougeL"][:2].mean())
@@ -203,7 +234,9 @@ def test_meteor_by_hand(wordnet_cache: Path) -> None:
 
 @pytest.mark.wordnet
 def test_meteor_equals_nltk_on_its_own_example(wordnet_cache: Path) -> None:
-    hypothesis = "It is a guide to action which ensures that the military always obeys the commands of the party"
+    hypothesis = (
+        "It is a guide to action which ensures that the military always obeys the commands of the party"
+    )
     reference = "It is a guide to action that ensures that the military will forever heed Party commands"
     table = table_of(scorers.meteor(wordnet_cache), [(hypothesis, reference)])
     # The value that nltk and Hugging Face evaluate print for this pair in their documentation.
@@ -251,7 +284,9 @@ def test_wordnet_half_assembled_is_replaced(debian: Path, tmp_path: Path) -> Non
     assert (half / "data.noun").read_text() == "data.noun"
 
 
-def test_wordnet_nowhere_gives_the_remedy(debian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wordnet_nowhere_gives_the_remedy(
+    debian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import nltk
 
     monkeypatch.setattr(nltk.data, "path", [])
@@ -264,7 +299,9 @@ def test_wordnet_nowhere_gives_the_remedy(debian: Path, tmp_path: Path, monkeypa
         wordnet_module.assemble(tmp_path / "cache", debian)
 
 
-def test_bertscore_without_package_or_weights_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bertscore_without_package_or_weights_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(sys.modules, "bert_score", raising=False)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not (Path(path) / "bert_score").exists()])
     scorer = scorers.bertscore()
@@ -280,7 +317,10 @@ def test_bertscore_without_package_or_weights_names_the_command(tmp_path: Path, 
 def test_bertscore_bounds_need_no_model() -> None:
     scorer = scorers.bertscore("some-model")
     assert scorer.bounds is not None
-    assert scorer.bounds(sample_of("a lesion")) == ({"bertscore(some-model)": 0.0}, {"bertscore(some-model)": 1.0})
+    assert scorer.bounds(sample_of("a lesion")) == (
+        {"bertscore(some-model)": 0.0},
+        {"bertscore(some-model)": 1.0},
+    )
     assert np.isnan(list(scorer.bounds(sample_of(None))[1].values())).all()
 
 

@@ -104,7 +104,9 @@ def test_body_is_the_json_of_the_api() -> None:
     png, jpeg = picture("L", "PNG"), picture("RGB", "JPEG")
     schema = {"type": "object", "properties": {"boxes": {"type": "array"}}}
     params = GenParams(max_tokens=300, temperature=0.0, seed=7, stop=("END", '"'), json_schema=schema)
-    request = Request("1", "1", 0, ('Find the "lesion"\n\\ é 脳', png, "and", jpeg), system="Be brief.", params=params)
+    request = Request(
+        "1", "1", 0, ('Find the "lesion"\n\\ é 脳', png, "and", jpeg), system="Be brief.", params=params
+    )
     body = OpenAIChat(model="a/model", base_url=NOWHERE).body(request)
     data = [loopback.base64.b64encode(image.read()).decode() for image in (png, jpeg)]
     expected = {
@@ -113,7 +115,10 @@ def test_body_is_the_json_of_the_api() -> None:
         "temperature": 0.0,
         "seed": 7,
         "stop": ["END", '"'],
-        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": schema},
+        },
         "messages": [
             {"role": "system", "content": "Be brief."},
             {
@@ -254,7 +259,16 @@ def test_finish_reason_is_mapped(finish_reason: str | None, finish: str) -> None
         ({"content": None}, ""),
         ({"content": ""}, ""),
         ({"content": None, "refusal": "I cannot help."}, "I cannot help."),
-        ({"content": [{"type": "thinking"}, {"type": "text", "text": "a "}, {"type": "text", "text": "b"}]}, "a b"),
+        (
+            {
+                "content": [
+                    {"type": "thinking"},
+                    {"type": "text", "text": "a "},
+                    {"type": "text", "text": "b"},
+                ]
+            },
+            "a b",
+        ),
     ],
 )
 def test_text_of_unusual_messages(message: Mapping[str, Any], text: str) -> None:
@@ -348,14 +362,22 @@ def test_read_retry_after(value: str | None, seconds: float | None) -> None:
 
 
 @given(attempt=st.integers(1, 5000), asked=st.none() | st.floats(0, 1e4), seed=st.integers())
-def test_wait_is_never_less_than_asked_and_bounded_otherwise(attempt: int, asked: float | None, seed: int) -> None:
+def test_wait_is_never_less_than_asked_and_bounded_otherwise(
+    attempt: int, asked: float | None, seed: int
+) -> None:
     wait = retry.wait_before(attempt, asked, random.Random(seed))
     assert 0 < wait <= retry.LONGEST_WAIT if asked is None else asked <= wait <= asked + retry.FIRST_WAIT
 
 
 @pytest.mark.parametrize(
     ("fault", "finish"),
-    [("context", "rejected"), ("context-vllm", "rejected"), ("image", "rejected"), ("413", "rejected"), ("filtered", "filter")],
+    [
+        ("context", "rejected"),
+        ("context-vllm", "rejected"),
+        ("image", "rejected"),
+        ("413", "rejected"),
+        ("filtered", "filter"),
+    ],
 )
 def test_refused_request_is_final_and_not_tried_again(fault: str, finish: str) -> None:
     responses, stats = answers(loopback.Plan(faults={fault: 1.0}), ask(30))
@@ -508,14 +530,18 @@ def test_a_password_in_the_address_is_refused_without_showing_it() -> None:
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_key_with_a_line_break_inside_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_with_a_line_break_inside_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY + "\nX-Other: 1")
     with pytest.raises(UsageError, match="OPENAI_API_KEY") as raised:
         OpenAIChat(model="m")
     assert KEY not in str(raised.value)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "10.1.2.3", "192.168.0.9", "[::1]", "gpu-box", "vllm.internal"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "10.1.2.3", "192.168.0.9", "[::1]", "gpu-box", "vllm.internal"]
+)
 def test_private_hosts_need_no_key(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     assert OpenAIChat(model="m", base_url=f"http://{host}:8000/v1")

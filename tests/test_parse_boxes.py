@@ -16,7 +16,9 @@ A, B = (100.0, 50.0, 200.0, 100.0), (300.0, 150.0, 400.0, 200.0)
 Size = tuple[int, int]
 
 
-def read(text: str | None, frame: str = "xyxy/1000", *, finish: Finish = "stop", sent: Size | None = None) -> Prediction:
+def read(
+    text: str | None, frame: str = "xyxy/1000", *, finish: Finish = "stop", sent: Size | None = None
+) -> Prediction:
     context = Context(Frame(frame), ("<think>", "</think>"), (SIZE,), (sent or SIZE,))
     return parse_boxes(Response("a", text, finish), context)
 
@@ -235,7 +237,9 @@ def test_status_follows_the_rules(text: str | None, finish: Finish, status: str,
     ],
 )
 @pytest.mark.parametrize("form", ['{{"bbox_2d": {}}}', '{{"box_2d": {}}}', "mass: {}"])
-def test_numbers_are_read_in_the_declared_frame_whatever_the_key(frame: str, numbers: list[float], form: str) -> None:
+def test_numbers_are_read_in_the_declared_frame_whatever_the_key(
+    frame: str, numbers: list[float], form: str
+) -> None:
     (box,) = corners(read(form.format(numbers), frame))
     assert box == pytest.approx(A)
 
@@ -256,7 +260,9 @@ def test_order_of_the_frame_decides_and_not_the_key() -> None:
         '{"x_center": 350, "y_center": 150, "width": 100, "height": 100}',
     ],
 )
-def test_names_of_single_numbers_state_their_own_order_in_the_unit_of_the_frame(frame: str, named: str) -> None:
+def test_names_of_single_numbers_state_their_own_order_in_the_unit_of_the_frame(
+    frame: str, named: str
+) -> None:
     assert corners(read(f'{{"bbox": {named}}}', frame)) == [(300, 50, 400, 100)]
 
 
@@ -277,7 +283,9 @@ def test_where_no_image_was_sent_its_own_size_counts() -> None:
 
 
 @pytest.mark.parametrize(("stored", "sent"), [((), ()), (((0, 5),), ()), (((5, 5),), ((0, 0),))])
-def test_boxes_without_an_image_are_a_mistake_of_the_task(stored: tuple[Size, ...], sent: tuple[Size, ...]) -> None:
+def test_boxes_without_an_image_are_a_mistake_of_the_task(
+    stored: tuple[Size, ...], sent: tuple[Size, ...]
+) -> None:
     with pytest.raises(DataError, match="image"):
         parse_boxes(Response("a", "[[1, 2, 3, 4]]"), Context(Frame("xyxy/1"), None, stored, sent))
 
@@ -392,7 +400,9 @@ def test_score_is_read_or_one(written: str, score: float, warnings: dict[str, in
 
 
 def test_scores_and_labels_beside_a_list_of_boxes_belong_to_it_one_to_one() -> None:
-    prediction = read('{"boxes": [[100, 100, 200, 200], [300, 300, 400, 400]], "scores": [0.2, 0.7], "labels": ["a", "b"]}')
+    prediction = read(
+        '{"boxes": [[100, 100, 200, 200], [300, 300, 400, 400]], "scores": [0.2, 0.7], "labels": ["a", "b"]}'
+    )
     assert [(box.score, box.label) for box in prediction.value] == [(0.2, "a"), (0.7, "b")]
 
 

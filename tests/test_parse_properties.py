@@ -21,7 +21,20 @@ from nova_bench.written_boxes import find_boxes
 CONTEXT = Context(Frame("xyxy/1000"), ("<think>", "</think>"), ((480, 320),), ((480, 320),))
 PIECES = [
     *"[]{}():,;\"'`\\/#*<>|-.\n\t 019eE%",
-    *("```", "```json", "//", "/*", "*/", "<think>", "</think>", "<box>", "</box>", "<|box_start|>", "<loc_5>", "<answer>"),
+    *(
+        "```",
+        "```json",
+        "//",
+        "/*",
+        "*/",
+        "<think>",
+        "</think>",
+        "<box>",
+        "</box>",
+        "<|box_start|>",
+        "<loc_5>",
+        "<answer>",
+    ),
     *(
         "boxes",
         '"boxes": ',
@@ -37,7 +50,15 @@ PIECES = [
         "1e999",
         "[1, 2, 3, 4]",
     ),
-    *("most_likely_diagnosis", '"diagnosis": "a"', "differential", "1. a", "Most likely diagnosis:", "ANSWER:", "no target"),
+    *(
+        "most_likely_diagnosis",
+        '"diagnosis": "a"',
+        "differential",
+        "1. a",
+        "Most likely diagnosis:",
+        "ANSWER:",
+        "no target",
+    ),
     *("I'm sorry, I can't help.", "\ud83d", "\u201c", "\0", "\u00e9", "\u0661"),
 ]
 VALID = [
@@ -86,15 +107,25 @@ def check_value(parse: Callable[[Response, Context], Prediction], prediction: Pr
 
 @pytest.mark.parametrize("parse", [parse_boxes, parse_diagnosis, parse_text])
 @settings(max_examples=150, deadline=None)
-@given(text=garbage | anything | mutated(), cut=st.booleans(), frame=st.sampled_from(["xyxy/1000", "cxcywh/px", "loc/1000"]))
+@given(
+    text=garbage | anything | mutated(),
+    cut=st.booleans(),
+    frame=st.sampled_from(["xyxy/1000", "cxcywh/px", "loc/1000"]),
+)
 @example(text='{"a": [1, 2', cut=True, frame="loc/1000")
 @example(text="Differential:", cut=False, frame="loc/1000")
-def test_no_answer_raises(parse: Callable[[Response, Context], Prediction], text: str, cut: bool, frame: str) -> None:
+def test_no_answer_raises(
+    parse: Callable[[Response, Context], Prediction], text: str, cut: bool, frame: str
+) -> None:
     context = Context(Frame(frame), CONTEXT.think, CONTEXT.stored_sizes, ((77, 33),))
     prediction = parse(Response("a", text, "length" if cut else "stop"), context)
     check_value(parse, prediction)
     again = parse(Response("a", text, "length" if cut else "stop"), context)
-    assert (again.status, again.value, again.warnings) == (prediction.status, prediction.value, prediction.warnings)
+    assert (again.status, again.value, again.warnings) == (
+        prediction.status,
+        prediction.value,
+        prediction.warnings,
+    )
 
 
 numbers = st.integers(-50, 1100) | st.floats(-50, 1100).map(lambda number: round(number, 2))
@@ -102,8 +133,15 @@ boxes = st.lists(st.tuples(numbers, numbers, numbers, numbers), max_size=6)
 
 
 @settings(max_examples=150)
-@given(boxes=boxes, indent=st.sampled_from([None, 2]), before=st.sampled_from(["", "Sure:\n", "</think>"]), fenced=st.booleans())
-def test_strict_json_is_read_as_a_strict_parser_reads_it(boxes: list[Any], indent: int | None, before: str, fenced: bool) -> None:
+@given(
+    boxes=boxes,
+    indent=st.sampled_from([None, 2]),
+    before=st.sampled_from(["", "Sure:\n", "</think>"]),
+    fenced=st.booleans(),
+)
+def test_strict_json_is_read_as_a_strict_parser_reads_it(
+    boxes: list[Any], indent: int | None, before: str, fenced: bool
+) -> None:
     text = json.dumps({"found": bool(boxes), "boxes": boxes}, indent=indent)
     text = before + (f"```json\n{text}\n```\nDone." if fenced else text)
     prediction = parse_boxes(Response("a", text), CONTEXT)
@@ -118,7 +156,9 @@ def test_strict_json_is_read_as_a_strict_parser_reads_it(boxes: list[Any], inden
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -143,7 +183,9 @@ def test_scan_reads_valid_json_as_it_is(value: Any, escaped: bool) -> None:
 
 @settings(max_examples=100)
 @given(boxes=st.lists(st.tuples(*[st.integers(0, 99)] * 4), min_size=1, max_size=5), data=st.data())
-def test_a_cut_answer_keeps_exactly_the_complete_boxes(boxes: list[tuple[int, ...]], data: st.DataObject) -> None:
+def test_a_cut_answer_keeps_exactly_the_complete_boxes(
+    boxes: list[tuple[int, ...]], data: st.DataObject
+) -> None:
     text = json.dumps({"boxes": boxes})
     end = data.draw(st.integers(len('{"boxes": ['), len(text) - 1))
     found = find_boxes(text[:end])
@@ -186,7 +228,23 @@ def test_boxes_survive_a_change_of_style(boxes: list[tuple[int, ...]]) -> None:
 
 
 FAMILIES = [
-    *('["a', "['a", '{"a', '["\\"', "[\u201ca", "[a:", "{a", "(1", "[(1", "[1 a", "[1\na", "[1/*", '{"a" [', "[1}", "{1]"),
+    *(
+        '["a',
+        "['a",
+        '{"a',
+        '["\\"',
+        "[\u201ca",
+        "[a:",
+        "{a",
+        "(1",
+        "[(1",
+        "[1 a",
+        "[1\na",
+        "[1/*",
+        '{"a" [',
+        "[1}",
+        "{1]",
+    ),
     *(
         "[",
         "{",
@@ -220,7 +278,16 @@ FAMILIES = [
         "[/*",
         "[//",
     ),
-    *('{"bbox":[1,2,3,4]}', "<box>", "<box>(1,2),(3,4)</box>", "<loc_1>", "1. a ", "- a\n", "Diagnosis:\n", "Differential: a, "),
+    *(
+        '{"bbox":[1,2,3,4]}',
+        "<box>",
+        "<box>(1,2),(3,4)</box>",
+        "<loc_1>",
+        "1. a ",
+        "- a\n",
+        "Diagnosis:\n",
+        "Differential: a, ",
+    ),
     *(
         "ANSWER:\n",
         " ",

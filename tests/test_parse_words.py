@@ -94,14 +94,18 @@ def test_repetitions_are_dropped_after_normalisation_and_counted() -> None:
 
 
 def test_more_than_five_are_cut_and_counted() -> None:
-    prediction = diagnose('{"most_likely_diagnosis": "a1", "other_possible_diagnoses": ["b1", "c1", "d1", "e1", "f1", "g1"]}')
+    prediction = diagnose(
+        '{"most_likely_diagnosis": "a1", "other_possible_diagnoses": ["b1", "c1", "d1", "e1", "f1", "g1"]}'
+    )
     assert prediction.value.candidates == ("a1", "b1", "c1", "d1", "e1")
     assert prediction.warnings == {"extra_candidates": 2}
 
 
 def test_one_diagnosis_alone_is_an_answer() -> None:
     prediction = diagnose("Diagnosis: Creutzfeldt-Jakob disease (CJD).")
-    assert prediction.value == Diagnosis("Creutzfeldt-Jakob disease (CJD)", ("Creutzfeldt-Jakob disease (CJD)",))
+    assert prediction.value == Diagnosis(
+        "Creutzfeldt-Jakob disease (CJD)", ("Creutzfeldt-Jakob disease (CJD)",)
+    )
     assert (prediction.status, prediction.warnings) == ("ok", {"few_candidates": 4})
 
 
@@ -117,7 +121,9 @@ def test_one_diagnosis_alone_is_an_answer() -> None:
         ('{"most_likely', None),
     ],
 )
-def test_complete_strings_of_cut_json_are_kept(text: str, names: tuple[str, ...] | None, finish: Finish) -> None:
+def test_complete_strings_of_cut_json_are_kept(
+    text: str, names: tuple[str, ...] | None, finish: Finish
+) -> None:
     prediction = diagnose(text, finish)
     assert prediction.status == "truncated"
     assert prediction.value == (None if names is None else Diagnosis(names[0], names))
@@ -127,7 +133,10 @@ def test_complete_strings_of_cut_json_are_kept(text: str, names: tuple[str, ...]
     ("text", "names"),
     [
         ("Most likely diagnosis: Glioma\nOther: none\n1. Abscess\n2. Lymph", ("Glioma", "Abscess")),
-        ("Most likely diagnosis: Glioma\nDifferential: Abscess, Lymphoma, Meta", ("Glioma", "Abscess", "Lymphoma")),
+        (
+            "Most likely diagnosis: Glioma\nDifferential: Abscess, Lymphoma, Meta",
+            ("Glioma", "Abscess", "Lymphoma"),
+        ),
         ("1. Glioma 2. Abscess 3. Lym", ("Glioma", "Abscess")),
         ("Most likely diagnosis: Gli", None),
     ],
@@ -151,7 +160,11 @@ def test_a_name_that_touches_the_cut_is_not_kept(text: str, names: tuple[str, ..
         ('{"bbox_2d": [1, 2, 3, 4]}', "stop", "unparsed"),
         ("See [left, right].", "stop", "unparsed"),
         ("I'm sorry, but I can't provide a medical diagnosis.", "stop", "refused"),
-        ('{"most_likely_diagnosis": "I cannot provide a medical diagnosis.", "other_possible_diagnoses": []}', "stop", "refused"),
+        (
+            '{"most_likely_diagnosis": "I cannot provide a medical diagnosis.", "other_possible_diagnoses": []}',
+            "stop",
+            "refused",
+        ),
         (ASKED, "filter", "refused"),
         (ASKED, "rejected", "rejected"),
         (None, "error", "failed"),

@@ -29,7 +29,10 @@ def table_of(*pairs: tuple[str | None, str]) -> Table:
     """Return the table of (answer, reference) pairs."""
     scorer = findings_lexicon()
     items = [
-        Item(Sample(f"s{i}", (), {}, reference, "case", {}), Prediction("refused" if answer is None else "ok", answer))
+        Item(
+            Sample(f"s{i}", (), {}, reference, "case", {}),
+            Prediction("refused" if answer is None else "ok", answer),
+        )
         for i, (answer, reference) in enumerate(pairs)
     ]
     names = np.array([item.sample.id for item in items], dtype=object)
@@ -72,7 +75,10 @@ def test_wordings_of_one_concept_give_equal_keywords(wordings: tuple[str, ...]) 
     ("text", "keywords"),
     [
         ("No midline shift.", {"no midline shift"}),
-        ("No midline shift, hydrocephalus or haemorrhage.", {"no midline shift", "no hydrocephalus", "no hemorrhage"}),
+        (
+            "No midline shift, hydrocephalus or haemorrhage.",
+            {"no midline shift", "no hydrocephalus", "no hemorrhage"},
+        ),
         ("No mass effect, vasogenic oedema.", {"no mass effect", "vasogenic edema"}),
         ("Neither edema nor mass effect.", {"no edema", "no mass effect"}),
         ("Without evidence of restricted diffusion but with edema.", {"no restricted diffusion", "edema"}),
@@ -122,27 +128,47 @@ def test_abnormal_means_an_affirmed_finding(text: str, abnormal: bool | None) ->
 
 
 def test_modality_vocabulary_is_the_papers() -> None:
-    assert sorted(MODALITY_VOCABULARY) == ["axial", "coronal", "dwi", "flair", "sagittal", "t1", "t1w", "t2", "t2w", "weighted"]
+    assert sorted(MODALITY_VOCABULARY) == [
+        "axial",
+        "coronal",
+        "dwi",
+        "flair",
+        "sagittal",
+        "t1",
+        "t1w",
+        "t2",
+        "t2w",
+        "weighted",
+    ]
     found = extract_findings("Axial FLAIR and SWI of a lesion")
     assert (found.modality, found.clinical) == ({"axial", "flair"}, {"swi", "lesion"})
 
 
 def test_word_list_is_what_its_version_says() -> None:
-    content = (Path(radiology_lexicon.__file__).parent / "radiology_lexicon.toml").read_bytes().replace(b"\r\n", b"\n")
+    content = (
+        (Path(radiology_lexicon.__file__).parent / "radiology_lexicon.toml")
+        .read_bytes()
+        .replace(b"\r\n", b"\n")
+    )
     digest = hashlib.sha256(content).hexdigest()[:12]
-    assert (LEXICON_VERSION, digest) == (1, "c3f1e1378903"), "the word list changed: raise LEXICON_VERSION, then write both here"
+    assert (LEXICON_VERSION, digest) == (1, "c3f1e1378903"), (
+        "the word list changed: raise LEXICON_VERSION, then write both here"
+    )
 
 
 def test_every_standard_form_is_found_as_itself() -> None:
     wrong = {
-        name: extract_findings(name).keywords for name in load_lexicon().concepts if extract_findings(name).keywords != {name}
+        name: extract_findings(name).keywords
+        for name in load_lexicon().concepts
+        if extract_findings(name).keywords != {name}
     }
     assert not wrong
 
 
 def test_word_list_has_five_categories_of_some_size() -> None:
     sizes = {
-        category: list(load_lexicon().concepts.values()).count(category) for category in set(load_lexicon().concepts.values())
+        category: list(load_lexicon().concepts.values()).count(category)
+        for category in set(load_lexicon().concepts.values())
     }
     assert set(sizes) == {"anatomy", "finding", "descriptor", "disease", "sequence", "plane"}
     assert sum(sizes.values()) >= 500
@@ -244,13 +270,18 @@ def test_empty_references_count_nowhere() -> None:
 
 def test_sums_give_the_same_value_as_weights() -> None:
     table = table_of(
-        ("Axial lesion.", REFERENCE), ("A mass.", "Coronal DWI: abscess."), ("Normal.", ""), (None, "T2: no lesion.")
+        ("Axial lesion.", REFERENCE),
+        ("A mass.", "Coronal DWI: abscess."),
+        ("Normal.", ""),
+        (None, "T2: no lesion."),
     )
     weights = np.array([[1.0, 1, 1, 1], [0, 2, 1, 3]])
     for metric in findings_metrics():
         assert metric.sums is not None
         num, den = metric.sums(table)
-        np.testing.assert_allclose(metric.compute(table, weights), (weights @ num) / (weights @ den), rtol=1e-12)
+        np.testing.assert_allclose(
+            metric.compute(table, weights), (weights @ num) / (weights @ den), rtol=1e-12
+        )
 
 
 def test_the_worst_answer_calls_the_opposite() -> None:

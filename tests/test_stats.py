@@ -44,7 +44,9 @@ MEAN: Metric = simulation.mean_metric()
 MEAN_BY_BOOTSTRAP = Metric("mean", ("score",), MEAN.compute)
 
 
-def table_of(score: list[float], cluster: list[str], repeat: list[int] | None = None, ids: list[str] | None = None) -> Table:
+def table_of(
+    score: list[float], cluster: list[str], repeat: list[int] | None = None, ids: list[str] | None = None
+) -> Table:
     n = len(score)
     return Table(
         id=np.array(ids or [f"s{i:03d}" for i in range(n)], dtype=object),
@@ -124,7 +126,9 @@ def test_ratio_error_with_one_cluster_is_nan() -> None:
 def test_bootstrap_error_of_a_mean_is_scipys() -> None:
     values = np.random.default_rng(1).gamma(2, size=40)
     ours, undefined = bootstrap_standard_error(resampling_weights(40, resamples=20_000) @ values / 40, 40)
-    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2))
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
+    )
     assert undefined == 0
     assert ours == pytest.approx(theirs.standard_error * math.sqrt(40 / 39), rel=0.02)
 
@@ -147,7 +151,9 @@ def test_bootstrap_error_of_average_precision_is_that_of_tables_put_together_by_
         drawn = table.take(np.repeat(np.arange(len(table)), weights[codes]))
         values.append(metric.compute(drawn, drawn.ones())[0])
     expected = np.std(values, ddof=1) * math.sqrt(c / (c - 1))
-    assert estimate(table, metric, resamples=60, seed=7, key=("x", "y")).s == pytest.approx(expected, rel=1e-9)
+    assert estimate(table, metric, resamples=60, seed=7, key=("x", "y")).s == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 def test_bootstrap_error_drops_a_few_undefined_resamples_and_refuses_many() -> None:
@@ -168,7 +174,9 @@ def test_bootstrap_error_drops_a_few_undefined_resamples_and_refuses_many() -> N
     # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (1, 29, 0.0061, 0.1718)],
 )
-def test_interval_of_independent_binary_answers_is_wilsons_as_published(hits: int, n: int, low: float, high: float) -> None:
+def test_interval_of_independent_binary_answers_is_wilsons_as_published(
+    hits: int, n: int, low: float, high: float
+) -> None:
     mean = hits / n
     # ten million clusters: t is normal; the error of n independent answers
     found = interval(mean, math.sqrt(mean * (1 - mean) / n), 10_000_000)
@@ -220,7 +228,11 @@ def test_interval_of_an_unbounded_metric_is_students() -> None:
 
 @pytest.mark.parametrize(
     ("value", "s", "c", "reason"),
-    [(0.5, 0.1, 4, "4 clusters, fewer than 5"), (0.5, math.nan, 9, "no standard error"), (math.nan, math.nan, 9, "undefined")],
+    [
+        (0.5, 0.1, 4, "4 clusters, fewer than 5"),
+        (0.5, math.nan, 9, "no standard error"),
+        (math.nan, math.nan, 9, "undefined"),
+    ],
 )
 def test_interval_that_cannot_be_given_says_why(value: float, s: float, c: int, reason: str) -> None:
     low, high, note = interval(value, s, c)
@@ -308,7 +320,9 @@ def test_estimate_of_an_undefined_metric_is_none_with_a_note(exact: bool) -> Non
     def sums(table: Table) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(len(table)), np.zeros(len(table))
 
-    undefined = Metric("recall", (), lambda table, weights: np.full(len(weights), np.nan), sums=sums if exact else None)
+    undefined = Metric(
+        "recall", (), lambda table, weights: np.full(len(weights), np.nan), sums=sums if exact else None
+    )
     value, s, low, high, _, note = estimate(table_of([1.0] * 9, list("abcdefghi")), undefined)
     assert (value, s, low, high) == (None, None, None, None)
     assert "undefined" in str(note)
@@ -316,8 +330,18 @@ def test_estimate_of_an_undefined_metric_is_none_with_a_note(exact: bool) -> Non
 
 def test_estimate_undefined_in_many_resamples_has_a_value_but_no_interval() -> None:
     table = simulation.detection_table(np.random.default_rng(11), 12, 0.6)
-    n_true = np.where(table.cluster == "0000003", table["n_true"], 0)  # true boxes in one patient only: drawn in 65% of resamples
-    table = Table(table.id, table.cluster, table.repeat, table.status, table.split, {}, {**table.columns, "n_true": n_true})
+    n_true = np.where(
+        table.cluster == "0000003", table["n_true"], 0
+    )  # true boxes in one patient only: drawn in 65% of resamples
+    table = Table(
+        table.id,
+        table.cluster,
+        table.repeat,
+        table.status,
+        table.split,
+        {},
+        {**table.columns, "n_true": n_true},
+    )
     value, s, low, high, _, note = estimate(table, average_precision(0.5))
     assert value is not None
     assert (s, low, high) == (None, None, None)
@@ -364,13 +388,18 @@ def test_paired_difference_of_binary_answers_by_hand() -> None:
     value, s, low, high, n_clusters, note = paired_difference(a, b, MEAN)
     assert value == pytest.approx(1 / 8)
     assert s == pytest.approx(scipy.stats.sem(difference))
-    assert (low, high) == pytest.approx(scipy.stats.t.interval(0.95, 7, loc=1 / 8, scale=scipy.stats.sem(difference)))
+    assert (low, high) == pytest.approx(
+        scipy.stats.t.interval(0.95, 7, loc=1 / 8, scale=scipy.stats.sem(difference))
+    )
     assert (n_clusters, note) == (8, None)
 
 
 def test_paired_difference_by_bootstrap_agrees_with_the_exact_one() -> None:
     a, b = simulation.paired_tables(np.random.default_rng(13), 200, 0.6)
-    exact, resampled = paired_difference(a, b, MEAN), paired_difference(a, b, MEAN_BY_BOOTSTRAP, resamples=8000)
+    exact, resampled = (
+        paired_difference(a, b, MEAN),
+        paired_difference(a, b, MEAN_BY_BOOTSTRAP, resamples=8000),
+    )
     assert resampled[:4] == pytest.approx(exact[:4], rel=0.04)
     alone = math.hypot(*(estimate(table, MEAN).s or 0 for table in (a, b)))
     assert exact.s is not None
@@ -401,7 +430,9 @@ def test_paired_difference_stays_within_what_the_range_allows() -> None:
 def test_paired_difference_refuses_other_samples() -> None:
     a = table_of([1, 0, 1], ["u", "v", "w"], ids=["x1", "x2", "x3"])
     b = table_of([1, 0, 1], ["u", "v", "w"], ids=["x1", "x2", "x4"])
-    with pytest.raises(UsageError, match=r"1 are in the first only and 1 in the second only, such as x3 \(repeat 0\)"):
+    with pytest.raises(
+        UsageError, match=r"1 are in the first only and 1 in the second only, such as x3 \(repeat 0\)"
+    ):
         paired_difference(a, b, MEAN)
     with pytest.raises(UsageError, match="different clusters"):
         paired_difference(a, table_of([1, 0, 1], ["u", "v", "v"], ids=["x1", "x2", "x3"]), MEAN)
@@ -420,14 +451,18 @@ def within_error(coverage: float, data_sets: int) -> bool:
 @pytest.mark.parametrize("n_clusters", [20, 50, 200])
 @pytest.mark.parametrize("mean", [0.6, 0.9])
 def test_coverage_of_accuracy_with_clustered_questions(mean: float, n_clusters: int) -> None:
-    found = simulation.coverage(simulation.binary_table, MEAN, mean, mean=mean, n_clusters=n_clusters, data_sets=1000, seed=1)
+    found = simulation.coverage(
+        simulation.binary_table, MEAN, mean, mean=mean, n_clusters=n_clusters, data_sets=1000, seed=1
+    )
     assert within_error(found["coverage"], 1000)
 
 
 def test_coverage_of_average_precision() -> None:
     metric = average_precision(0.5)
     truth = simulation.true_average_precision(metric, 0.5)
-    found = simulation.coverage(simulation.detection_table, metric, truth, mean=0.5, n_clusters=30, data_sets=200, resamples=250)
+    found = simulation.coverage(
+        simulation.detection_table, metric, truth, mean=0.5, n_clusters=30, data_sets=200, resamples=250
+    )
     assert within_error(found["coverage"], 200)
 
 
@@ -438,6 +473,8 @@ def test_coverage_of_a_paired_difference(n_clusters: int) -> None:
 
 
 def test_wilson_covers_where_the_percentile_bootstrap_does_not() -> None:
-    found = simulation.coverage(simulation.binary_table, MEAN, 0.97, mean=0.97, n_clusters=20, data_sets=300, percentile=True)
+    found = simulation.coverage(
+        simulation.binary_table, MEAN, 0.97, mean=0.97, n_clusters=20, data_sets=300, percentile=True
+    )
     assert within_error(found["coverage"], 300)
     assert found["percentile"] < 0.85

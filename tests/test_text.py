@@ -8,7 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nova_bench.text import is_refusal, normalise_diagnosis, says_nothing_abnormal, strip_thinking, without_surrogates
+from nova_bench.text import (
+    is_refusal,
+    normalise_diagnosis,
+    says_nothing_abnormal,
+    strip_thinking,
+    without_surrogates,
+)
 
 TAGS = ("<think>", "</think>")
 
@@ -227,7 +233,21 @@ def test_diagnosis_is_never_emptied_by_its_qualifiers() -> None:
 
 
 WORDS = st.sampled_from(
-    ["likely", "the", "haemangioma", "left-sided", "(HG)", "Oedema", "a", "\u0153dema", "disc", "ised", "'s", "\u00e9", "&"]
+    [
+        "likely",
+        "the",
+        "haemangioma",
+        "left-sided",
+        "(HG)",
+        "Oedema",
+        "a",
+        "\u0153dema",
+        "disc",
+        "ised",
+        "'s",
+        "\u00e9",
+        "&",
+    ]
 )
 
 
@@ -242,4 +262,6 @@ def test_normalisation_is_idempotent_and_ignores_case(text: str) -> None:
 def test_text_rules_take_any_text(text: str) -> None:
     assert isinstance(is_refusal(text), bool)
     assert isinstance(says_nothing_abnormal(text), bool)
-    assert set(normalise_diagnosis(text)) <= {" "} | {char for char in normalise_diagnosis(text) if char.isalnum()}
+    assert set(normalise_diagnosis(text)) <= {" "} | {
+        char for char in normalise_diagnosis(text) if char.isalnum()
+    }

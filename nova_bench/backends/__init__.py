@@ -25,7 +25,9 @@ _HOMES = {"OpenAIChat": "nova_bench.backends.openai_chat", "Replay": "nova_bench
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        if name.startswith("_") or name.islower():  # a submodule, or what the import system and inspect ask every module for
+        if (
+            name.startswith("_") or name.islower()
+        ):  # a submodule, or what the import system and inspect ask every module for
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         raise AttributeError(str(UnknownNameError("backend", name, __all__, __name__)))
     return getattr(importlib.import_module(_HOMES[name]), name)

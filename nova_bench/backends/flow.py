@@ -263,7 +263,9 @@ class _Run:
 
     def _wake(self) -> None:
         """End the loop if it was closed, or if nothing is in flight and nothing will follow."""
-        if self._ended is not None and (self._is_closed or ((self._is_pulled or self._is_stopping) and not self._tasks)):
+        if self._ended is not None and (
+            self._is_closed or ((self._is_pulled or self._is_stopping) and not self._tasks)
+        ):
             self._ended.set()
 
 

@@ -97,7 +97,9 @@ class OpenAIChat:
     ) -> None:
         for package in ("openai", "aiohttp"):
             if importlib.util.find_spec(package) is None:
-                raise AdapterError(f'package {package!r} is not installed; install it with: pip install "nova-bench[openai]"')
+                raise AdapterError(
+                    f'package {package!r} is not installed; install it with: pip install "nova-bench[openai]"'
+                )
         self._url = base_url or OPENAI_URL
         address = urllib.parse.urlsplit(self._url)
         if address.scheme not in ("http", "https") or not address.hostname:
@@ -106,14 +108,20 @@ class OpenAIChat:
         if not model:
             raise UsageError("the model's name is empty; expected a name that the server knows")
         if max_tokens_field not in ("max_tokens", "max_completion_tokens"):
-            raise UsageError(f"max_tokens_field={max_tokens_field!r}: expected max_tokens or max_completion_tokens")
+            raise UsageError(
+                f"max_tokens_field={max_tokens_field!r}: expected max_tokens or max_completion_tokens"
+            )
         if concurrency < 1 or deadline <= 0 or attempt_timeout <= 0:
             raise UsageError(
                 f"concurrency={concurrency}, deadline={deadline}, attempt_timeout={attempt_timeout}: expected positive numbers"
             )
-        self._shown_url = urllib.parse.urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query=""))
+        self._shown_url = urllib.parse.urlunsplit(
+            address._replace(netloc=address.netloc.rpartition("@")[2], query="")
+        )
         if "@" in address.netloc:
-            raise UsageError(f"base_url={self._shown_url} came with a user and password; give the key in {key_env} instead")
+            raise UsageError(
+                f"base_url={self._shown_url} came with a user and password; give the key in {key_env} instead"
+            )
         self._is_private = _is_private(address.hostname)
         self._key = _read_key(key_env, is_needed=not self._is_private, where=self._shown_url)
         self._key_env = key_env
@@ -170,7 +178,9 @@ class OpenAIChat:
                     pieces.append(json.dumps({"type": "text", "text": part}).encode())
                 else:
                     data, media_type = part.sendable()
-                    pieces.append(b'{"type": "image_url", "image_url": {"url": "data:%b;base64,' % media_type.encode())
+                    pieces.append(
+                        b'{"type": "image_url", "image_url": {"url": "data:%b;base64,' % media_type.encode()
+                    )
                     # In pieces small enough to come from memory that is warm; three bytes make four characters.
                     view = memoryview(data)
                     pieces += [base64.b64encode(view[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
@@ -189,7 +199,9 @@ class OpenAIChat:
         timeout = openai.Timeout(None, connect=_CONNECT_SECONDS)
         # A proxy of the environment cannot reach this machine's own network; its certificates still count for https.
         has_proxy = not self._is_private or self._url.startswith("https:")
-        http_client = openai.DefaultAioHttpClient(limits=_limits(**limits), timeout=timeout, trust_env=has_proxy)
+        http_client = openai.DefaultAioHttpClient(
+            limits=_limits(**limits), timeout=timeout, trust_env=has_proxy
+        )
         async with openai.AsyncOpenAI(
             api_key=self._key or "none",  # the client refuses to have none
             base_url=self._url,
@@ -243,11 +255,15 @@ class OpenAIChat:
         whole = _mapping(completion)
         choices = whole.get("choices")
         if not isinstance(choices, list) or not choices:
-            raise TransientError(self._clean(f"the answer holds no choice: {whole.get('error') or completion}"))
+            raise TransientError(
+                self._clean(f"the answer holds no choice: {whole.get('error') or completion}")
+            )
         choice = _mapping(choices[0])
         finish_reason = choice.get("finish_reason")
         if finish_reason == "error" or not isinstance(choice.get("message"), Mapping):
-            raise TransientError(self._clean(f"the server stopped with an error: {choice.get('error') or choice}"))
+            raise TransientError(
+                self._clean(f"the server stopped with an error: {choice.get('error') or choice}")
+            )
         message = choice["message"]
         usage = whole.get("usage")
         return Response(
@@ -266,9 +282,13 @@ class OpenAIChat:
         text = self._clean(f"HTTP {status}: {_message(error)}")
         if status == 400 and code in _FILTER_CODES:
             return Response(request_id, finish="filter", error=text, seconds=seconds)
-        is_spent = code == "insufficient_quota" or error.type == "insufficient_quota"  # a 429 that no waiting heals
+        is_spent = (
+            code == "insufficient_quota" or error.type == "insufficient_quota"
+        )  # a 429 that no waiting heals
         if status in _TRANSIENT and not is_spent:
-            raise TransientError(text, read_retry_after(error.response.headers.get("retry-after"), time.time()))
+            raise TransientError(
+                text, read_retry_after(error.response.headers.get("retry-after"), time.time())
+            )
         if status == 413 or (status in (400, 422) and (code in _REJECT_CODES or _REJECT_TEXT.search(text))):
             return Response(request_id, finish="rejected", error=text, seconds=seconds)
         raise PermanentError(text, concerns_all=is_spent or status in _CONCERNS_ALL)
@@ -281,10 +301,14 @@ class OpenAIChat:
         while (deeper := cause.__cause__) is not None:
             cause = deeper
             # The client reports a refused connection as a timeout; only the cause below tells.
-            is_unreachable = is_unreachable or isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+            is_unreachable = is_unreachable or isinstance(
+                cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+            )
         what = "nobody answers at" if is_unreachable else "lost the connection to"
         detail = str(cause) or type(cause).__name__
-        return TransientError(self._clean(f"{what} {self._shown_url}: {detail}"), is_unreachable=is_unreachable)
+        return TransientError(
+            self._clean(f"{what} {self._shown_url}: {detail}"), is_unreachable=is_unreachable
+        )
 
     def _clean(self, text: str) -> str:
         """Take the key out of a text, should a server have quoted it, and then cut the text."""
@@ -303,7 +327,9 @@ class _Bodies:
     def __init__(self, make: Callable[[Request], bytes]) -> None:
         self._make = make
         self._is_slow = False
-        self._pool = concurrent.futures.ThreadPoolExecutor(_BODY_THREADS, thread_name_prefix="nova-bench-body")
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            _BODY_THREADS, thread_name_prefix="nova-bench-body"
+        )
 
     async def make(self, request: Request) -> bytes:
         if self._is_slow:
@@ -320,9 +346,13 @@ class _Bodies:
 def _read_key(key_env: str, *, is_needed: bool, where: str) -> str:
     key = os.environ.get(key_env, "").strip()
     if not key and is_needed:
-        raise UsageError(f"{where} wants a key; set the environment variable {key_env}, or name another one with -o key_env=NAME")
+        raise UsageError(
+            f"{where} wants a key; set the environment variable {key_env}, or name another one with -o key_env=NAME"
+        )
     if not (key.isascii() and key.isprintable()):
-        raise UsageError(f"the key in the environment variable {key_env} holds characters that no key has; copy it again")
+        raise UsageError(
+            f"the key in the environment variable {key_env} holds characters that no key has; copy it again"
+        )
     return key
 
 

@@ -32,11 +32,15 @@ class Replay:
                     if line.strip():
                         key = self._key(line, number)
                         if key in self._offsets:
-                            raise AdapterError(f"{self.path} line {number} answers {key!r}, which an earlier line answers already; keep one")
+                            raise AdapterError(
+                                f"{self.path} line {number} answers {key!r}, which an earlier line answers already; keep one"
+                            )
                         self._offsets[key] = offset
                     offset += len(line)
         except OSError as error:
-            raise AdapterError(f"cannot read the answers to replay: {error}. Give them with -o path=FILE") from error
+            raise AdapterError(
+                f"cannot read the answers to replay: {error}. Give them with -o path=FILE"
+            ) from error
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answer from the file, in the order of the requests."""
@@ -45,7 +49,11 @@ class Replay:
                 offset = self._offsets.get(request.id)
                 if offset is None:
                     repeat = f" repeat {request.repeat}" if request.repeat else ""
-                    yield Response(request.id, finish="error", error=f"{self.path} has no line for id {request.sample!r}{repeat}")
+                    yield Response(
+                        request.id,
+                        finish="error",
+                        error=f"{self.path} has no line for id {request.sample!r}{repeat}",
+                    )
                     continue
                 file.seek(offset)
                 yield Response(request.id, json.loads(file.readline())["text"])
@@ -65,7 +73,17 @@ class Replay:
             record = json.loads(line)
             sample, text, repeat = record["id"], record["text"], record.get("repeat", 0)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AdapterError(f"{self.path} line {number} is not such a record ({type(error).__name__}: {error}); {expected}") from None
-        if not isinstance(sample, str) or not isinstance(text, str) or not isinstance(repeat, int) or isinstance(repeat, bool) or repeat < 0:
-            raise AdapterError(f"{self.path} line {number}: id and text are texts and repeat is a number from 0; {expected}")
+            raise AdapterError(
+                f"{self.path} line {number} is not such a record ({type(error).__name__}: {error}); {expected}"
+            ) from None
+        if (
+            not isinstance(sample, str)
+            or not isinstance(text, str)
+            or not isinstance(repeat, int)
+            or isinstance(repeat, bool)
+            or repeat < 0
+        ):
+            raise AdapterError(
+                f"{self.path} line {number}: id and text are texts and repeat is a number from 0; {expected}"
+            )
         return f"{sample}#{repeat}" if repeat else sample

@@ -144,7 +144,9 @@ class Patience:
             except PermanentError as error:
                 self._reached()
                 self._failed_for_good(error)
-                return Response(request_id, finish="error", error=str(error), seconds=time.monotonic() - began)
+                return Response(
+                    request_id, finish="error", error=str(error), seconds=time.monotonic() - began
+                )
             else:
                 self._reached()
                 self._has_succeeded = True
@@ -158,7 +160,9 @@ class Patience:
             if wait < left and await self._sleep(wait):
                 continue
             if wait >= left and retry_after is not None:
-                await self._sleep(left)  # a server that asks for an hour is not asked by all others at once instead
+                await self._sleep(
+                    left
+                )  # a server that asks for an hour is not asked by all others at once instead
             times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
             error_text = f"{fault} ({times} in {time.monotonic() - began:.3g} s)"
             return Response(request_id, finish="error", error=error_text, seconds=time.monotonic() - began)

@@ -85,7 +85,9 @@ def ratio_of_sums(
     )
 
 
-def ratio_of(num: str, den: str, name: str, *, higher_is_better: bool = True, infer: bool = True, about: str = "") -> Metric:
+def ratio_of(
+    num: str, den: str, name: str, *, higher_is_better: bool = True, infer: bool = True, about: str = ""
+) -> Metric:
     """Return the ratio of two columns' sums (pooled F1: ``2 TP`` over ``2 TP + FP + FN``).
 
     A row with NaN in either column is left out; NaN where the denominators add up to 0.
@@ -151,7 +153,9 @@ def mean_of(
     )
 
 
-def accuracy(column: str = "correct", name: str = "accuracy", *, about: str = "Share of answers that are right.") -> Metric:
+def accuracy(
+    column: str = "correct", name: str = "accuracy", *, about: str = "Share of answers that are right."
+) -> Metric:
     """Return the share of rows whose `column` is 1; NaN rows are left out, NaN where none is left.
 
     Args:
@@ -224,7 +228,15 @@ def coverage(predicted: str, truth: str, name: str, *, about: str = "", version:
     def compute(table: Table, weights: np.ndarray) -> np.ndarray:
         return divide(different(table[predicted], weights), different(table[truth], weights))
 
-    return Metric(name=name, needs=(predicted, truth), compute=compute, range=None, infer=False, about=about, version=version)
+    return Metric(
+        name=name,
+        needs=(predicted, truth),
+        compute=compute,
+        range=None,
+        infer=False,
+        about=about,
+        version=version,
+    )
 
 
 def entropy_of(column: str, name: str, *, about: str = "") -> Metric:
@@ -278,7 +290,12 @@ def diagnosis_metrics(match: str = "normalised") -> tuple[Metric, ...]:
         ("top5", "Share of images with the right diagnosis among the five candidates"),
     )
     metrics = [
-        mean_of(f"{k}({match})", f"{k}({match})", about=f"{text} (NOVA, arXiv 2505.14064): {how}.", version=version)
+        mean_of(
+            f"{k}({match})",
+            f"{k}({match})",
+            about=f"{text} (NOVA, arXiv 2505.14064): {how}.",
+            version=version,
+        )
         for k, text in hits
     ]
     metrics += [
@@ -292,7 +309,9 @@ def diagnosis_metrics(match: str = "normalised") -> tuple[Metric, ...]:
     ]
     if match == "normalised":
         about = "Different most likely diagnoses over different true ones, normalised (NOVA, arXiv 2505.14064); can exceed 1."
-        metrics.append(coverage("predicted_label", "true_label", "coverage(normalised)", about=about, version=version))
+        metrics.append(
+            coverage("predicted_label", "true_label", "coverage(normalised)", about=about, version=version)
+        )
         about = "Shannon entropy in bits of the pooled predicted labels, all five, lower-cased (NOVA, arXiv 2505.14064)."
         metrics.append(entropy_of("candidate_labels", "entropy", about=about))
     return tuple(metrics)

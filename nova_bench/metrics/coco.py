@@ -36,7 +36,11 @@ def coco_eval(truth: Sequence[Sequence[Box]], predicted: Sequence[Sequence[Box]]
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, 0, 0, 0]  # (T, 101); -1 where undefined
     by_threshold = np.where((precision < 0).any(axis=1), np.nan, precision.mean(axis=1))
-    return {"ap": float(by_threshold[1:].mean()), "ap50": float(by_threshold[1]), "ap30": float(by_threshold[0])}
+    return {
+        "ap": float(by_threshold[1:].mean()),
+        "ap50": float(by_threshold[1]),
+        "ap30": float(by_threshold[0]),
+    }
 
 
 def prepare(truth: Sequence[Sequence[Box]], predicted: Sequence[Sequence[Box]]) -> Any:
@@ -49,9 +53,13 @@ def prepare(truth: Sequence[Sequence[Box]], predicted: Sequence[Sequence[Box]]) 
         from pycocotools.coco import COCO  # type: ignore[import-untyped, unused-ignore]
         from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
-        raise NovaBenchError('pycocotools is not installed, and --coco needs it: pip install "nova-bench[coco]"') from None
+        raise NovaBenchError(
+            'pycocotools is not installed, and --coco needs it: pip install "nova-bench[coco]"'
+        ) from None
     if len(truth) != len(predicted):
-        raise ValueError(f"got true boxes of {len(truth)} images, predicted of {len(predicted)}; expected one sequence an image")
+        raise ValueError(
+            f"got true boxes of {len(truth)} images, predicted of {len(predicted)}; expected one sequence an image"
+        )
     with contextlib.redirect_stdout(io.StringIO()):
         sides = []
         for boxes_by_image in (truth, predicted):

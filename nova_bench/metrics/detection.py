@@ -63,7 +63,9 @@ def average_precision(
     name = "ap" if iou is None else f"ap{_percent(iou)}"
     if curve == "image11":
         if ties != "order":
-            raise UsageError(f"{name}(image11) has no form with ties={ties!r}; that is for curve='coco' and 'pooled11'")
+            raise UsageError(
+                f"{name}(image11) has no form with ties={ties!r}; that is for curve='coco' and 'pooled11'"
+            )
         return _image11(iou, name)
     notes = (["pooled11"] if curve == "pooled11" else []) + (["tie"] if ties == "together" else [])
     which = np.arange(1, len(THRESHOLDS)) if iou is None else np.array([_threshold(iou)])
@@ -79,7 +81,11 @@ def average_precision(
         return np.asarray(pooled.mean(axis=1))
 
     where = "mean over IoU 0.50:0.05:0.95" if iou is None else f"at IoU {iou:.2f}"
-    how = "all equal scores together" if ties == "together" else "equal scores in the order of sample id and answer"
+    how = (
+        "all equal scores together"
+        if ties == "together"
+        else "equal scores in the order of sample id and answer"
+    )
     source = "COCO, Lin et al. 2014" if curve == "coco" else "PASCAL VOC 2007, Everingham et al. 2010"
     return Metric(
         name=name + (f"({','.join(notes)})" if notes else ""),
@@ -146,7 +152,9 @@ def true_positives(iou: float = 0.3) -> Metric:
     >>> true_positives().name, true_positives().infer
     ('tp30', False)
     """
-    return _count(f"tp{_counted(iou)}", f"Predicted boxes that find a true box at IoU {iou:.2f}", higher_is_better=True)
+    return _count(
+        f"tp{_counted(iou)}", f"Predicted boxes that find a true box at IoU {iou:.2f}", higher_is_better=True
+    )
 
 
 def false_positives(iou: float = 0.3) -> Metric:
@@ -155,7 +163,11 @@ def false_positives(iou: float = 0.3) -> Metric:
     >>> false_positives().name, false_positives().higher_is_better
     ('fp30', False)
     """
-    return _count(f"fp{_counted(iou)}", f"Predicted boxes that find no true box at IoU {iou:.2f}", higher_is_better=False)
+    return _count(
+        f"fp{_counted(iou)}",
+        f"Predicted boxes that find no true box at IoU {iou:.2f}",
+        higher_is_better=False,
+    )
 
 
 def localization_metrics() -> tuple[Metric, ...]:
@@ -221,7 +233,9 @@ def pooled_average_precision(
     """
     weights = np.asarray(weights, dtype=np.float64)
     if weights.ndim != 2 or weights.shape[1] != len(scores):
-        raise ValueError(f"got weights of shape {weights.shape}, expected (b, {len(scores)}): one a line of the table")
+        raise ValueError(
+            f"got weights of shape {weights.shape}, expected (b, {len(scores)}): one a line of the table"
+        )
     score, hit, row = scores.values, hits.values, scores.row
     if cap is not None and len(score) and scores.lengths.max() > cap:
         kept = np.flatnonzero(np.arange(len(score)) - scores.offsets[:-1][row] < cap)
@@ -332,7 +346,9 @@ def _recalls(points: int) -> np.ndarray:
 def _image11(iou: float | None, name: str) -> Metric:
     """Return ``ap50(image11)`` or ``ap30(image11)``."""
     if iou is None or _percent(iou) not in (30, 50):
-        raise UsageError(f"{name}(image11) is kept at IoU 0.3 and 0.5 only: average_precision(0.3, curve='image11') or 0.5")
+        raise UsageError(
+            f"{name}(image11) is kept at IoU 0.3 and 0.5 only: average_precision(0.3, curve='image11') or 0.5"
+        )
     column = f"image11_{_percent(iou)}"
 
     def sums(table: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -368,7 +384,9 @@ def _ratio(
         above, below = weights @ num, weights @ den
         return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
 
-    return Metric(name=name, needs=needs, compute=compute, sums=sums, higher_is_better=higher_is_better, about=about)
+    return Metric(
+        name=name, needs=needs, compute=compute, sums=sums, higher_is_better=higher_is_better, about=about
+    )
 
 
 def _count(name: str, about: str, *, higher_is_better: bool) -> Metric:
@@ -377,7 +395,9 @@ def _count(name: str, about: str, *, higher_is_better: bool) -> Metric:
     def compute(table: Table, weights: np.ndarray) -> np.ndarray:
         return np.asarray(weights @ table[name], dtype=np.float64)
 
-    return Metric(name, (name,), compute, higher_is_better=higher_is_better, range=None, infer=False, about=about)
+    return Metric(
+        name, (name,), compute, higher_is_better=higher_is_better, range=None, infer=False, about=about
+    )
 
 
 def _percent(iou: float) -> int:

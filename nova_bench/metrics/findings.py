@@ -78,7 +78,9 @@ def keyword_f1(kind: str, by: str = "lexicon", corpus: bool = False) -> Metric:
         by: Who found the keywords.
         corpus: Whether to pool the counts over the corpus.
     """
-    matched, predicted, true = needs = tuple(f"{kind}_{what}({by})" for what in ("matched", "predicted", "true"))
+    matched, predicted, true = needs = tuple(
+        f"{kind}_{what}({by})" for what in ("matched", "predicted", "true")
+    )
 
     def per_image(table: Table) -> tuple[np.ndarray, np.ndarray]:
         counts = table[true] > 0
@@ -128,7 +130,9 @@ def binary_f1(by: str = "lexicon") -> Metric:
     true, predicted = f"abnormal_true({by})", f"abnormal_predicted({by})"
 
     def sums(table: Table) -> tuple[np.ndarray, np.ndarray]:
-        return np.nan_to_num(2.0 * table[true] * table[predicted]), np.nan_to_num(table[true] + table[predicted])
+        return np.nan_to_num(2.0 * table[true] * table[predicted]), np.nan_to_num(
+            table[true] + table[predicted]
+        )
 
     return ratio_of_sums(
         f"binary_f1({by})",

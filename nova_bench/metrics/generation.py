@@ -89,10 +89,14 @@ def bleu_from_counts(counts: np.ndarray, smooth: bool = True) -> np.ndarray:
     sys_len, ref_len = counts[:, 8], counts[:, 9]
     unmatched = (correct == 0) & (total > 0)
     filled = 0.5 ** np.cumsum(unmatched, axis=1) if smooth else np.zeros_like(correct)
-    precision = np.divide(np.where(unmatched, filled, correct), total, out=np.zeros_like(correct), where=total > 0)
+    precision = np.divide(
+        np.where(unmatched, filled, correct), total, out=np.zeros_like(correct), where=total > 0
+    )
     scored = (precision > 0).all(axis=1) & (correct > 0).any(axis=1)
     mean_log = np.log(np.where(scored[:, None], precision, 1.0)).mean(axis=1)
-    shortfall = np.maximum(np.divide(ref_len, sys_len, out=np.ones_like(ref_len), where=sys_len > 0) - 1.0, 0.0)
+    shortfall = np.maximum(
+        np.divide(ref_len, sys_len, out=np.ones_like(ref_len), where=sys_len > 0) - 1.0, 0.0
+    )
     return np.where(ref_len > 0, np.where(scored, np.exp(mean_log - shortfall), 0.0), np.nan)
 
 
@@ -120,7 +124,11 @@ def bleu4(form: str = "sacrebleu") -> Metric:
         needs=BLEU_COLUMNS,
         compute=compute,
         about="Corpus BLEU-4 in [0, 1] (Papineni et al. 2002), 13a tokens, case kept, "
-        + ("exp smoothing, as sacrebleu's defaults (Post 2018)." if smooth else "no smoothing, as Hugging Face evaluate's bleu."),
+        + (
+            "exp smoothing, as sacrebleu's defaults (Post 2018)."
+            if smooth
+            else "no smoothing, as Hugging Face evaluate's bleu."
+        ),
     )
 
 
@@ -184,7 +192,9 @@ def meteor_of(wordnet: Any) -> Callable[[str, str], float]:
     from nltk.translate.meteor_score import single_meteor_score
 
     def score(hypothesis: str, reference: str) -> float:
-        return float(single_meteor_score(meteor_tokens(reference), meteor_tokens(hypothesis), wordnet=wordnet))
+        return float(
+            single_meteor_score(meteor_tokens(reference), meteor_tokens(hypothesis), wordnet=wordnet)
+        )
 
     return score
 
@@ -218,7 +228,9 @@ def bert_score_remedy(model: str) -> str | None:
     except (OSError, ValueError):
         folder = None
     # A folder can be there with some of its files only, when a download was cut off.
-    if folder is None or not ((folder / "config.json").exists() and any((folder / name).exists() for name in _WEIGHTS)):
+    if folder is None or not (
+        (folder / "config.json").exists() and any((folder / name).exists() for name in _WEIGHTS)
+    ):
         return f"BERTScore needs the weights of {model}: run `hf download {model}`"
     if "t5" in str(folder):
         # bert-score 0.3.13 decides by the path whether a model is a T5.
@@ -232,7 +244,9 @@ def _local_model(model: str) -> Path:
     return Path(snapshot_download(model, local_files_only=True))
 
 
-def bert_score_of(model: str = "roberta-large", batch_size: int = 64) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
+def bert_score_of(
+    model: str = "roberta-large", batch_size: int = 64
+) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
     """Return a function from (hypotheses, references) to each pair's BERTScore F1 (Zhang et al. 2020), by the package bert-score.
 
     No idf weights, not rescaled. An empty hypothesis has 0, as the package gives it; no reference may be empty.
@@ -245,7 +259,9 @@ def bert_score_of(model: str = "roberta-large", batch_size: int = 64) -> Callabl
     from bert_score.utils import model2layers
 
     # A folder instead of a name, which would be looked up on the hub. The layer is the one that the package tuned for the name.
-    scorer = BERTScorer(model_type=str(_local_model(model)), num_layers=model2layers[model], batch_size=batch_size)
+    scorer = BERTScorer(
+        model_type=str(_local_model(model)), num_layers=model2layers[model], batch_size=batch_size
+    )
 
     def score(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
         spoken = [i for i, text in enumerate(hypotheses) if text.strip()]

@@ -37,6 +37,11 @@ def from_table(
         if not np.all(weights == np.round(weights)):
             raise ValueError(f"metric {name} was made by from_table: its weights must be whole numbers")
         lines = np.arange(len(table))
-        return np.array([function(table.take(np.repeat(lines, line.astype(np.int64)))) for line in weights], dtype=np.float64)
+        return np.array(
+            [function(table.take(np.repeat(lines, line.astype(np.int64)))) for line in weights],
+            dtype=np.float64,
+        )
 
-    return Metric(name=name, needs=needs, compute=compute, higher_is_better=higher_is_better, range=range, about=about)
+    return Metric(
+        name=name, needs=needs, compute=compute, higher_is_better=higher_is_better, range=range, about=about
+    )

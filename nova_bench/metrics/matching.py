@@ -89,7 +89,12 @@ def check_boxes(
         ...
     nova_bench.errors.DataError: image 'a': predicted box 0 is (5.0, 0.0, 4.0, 9.0), score 1.0; expected finite numbers, ...
     """
-    sound = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    sound = (
+        np.isfinite(boxes).all(axis=1)
+        & np.isfinite(scores)
+        & (boxes[:, 2] > boxes[:, 0])
+        & (boxes[:, 3] > boxes[:, 1])
+    )
     if not sound.all():
         at = int(np.argmin(sound))
         image = int(np.searchsorted(offsets, at, side="right")) - 1
@@ -137,7 +142,10 @@ def match(
     """
     boxes, truth = _as_boxes(boxes), _as_boxes(truth)
     scores = np.asarray(scores, dtype=np.float64)
-    box_offsets, truth_offsets = np.asarray(box_offsets, dtype=np.int64), np.asarray(truth_offsets, dtype=np.int64)
+    box_offsets, truth_offsets = (
+        np.asarray(box_offsets, dtype=np.int64),
+        np.asarray(truth_offsets, dtype=np.int64),
+    )
     if len(scores) != len(boxes) or box_offsets[-1] != len(boxes) or truth_offsets[-1] != len(truth):
         raise ValueError(
             f"got {len(boxes)} boxes, {len(scores)} scores, offsets up to {box_offsets[-1]}; {len(truth)} true boxes, "
@@ -162,7 +170,10 @@ def match(
     while start < len(best_iou):
         done = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, done + _PAIRS_A_CHUNK, side="right")))
-        mine, theirs = slice(box_offsets[start], box_offsets[stop]), slice(truth_offsets[start], truth_offsets[stop])
+        mine, theirs = (
+            slice(box_offsets[start], box_offsets[stop]),
+            slice(truth_offsets[start], truth_offsets[stop]),
+        )
         order[mine], hit[mine], best_iou[start:stop] = _match_chunk(
             boxes[mine], scores[mine], n_boxes[start:stop], truth[theirs], n_truth[start:stop], limits, ties
         )
@@ -208,7 +219,9 @@ def _match_chunk(
     line, true, iou = place[box[near]], true[near], iou[near]
     hit = np.zeros((len(boxes), len(limits)), dtype=bool)
     # most boxes are near one true box that no other box is near: nothing to decide
-    alone = (np.bincount(line, minlength=len(boxes))[line] == 1) & (np.bincount(true, minlength=len(truth))[true] == 1)
+    alone = (np.bincount(line, minlength=len(boxes))[line] == 1) & (
+        np.bincount(true, minlength=len(truth))[true] == 1
+    )
     hit[line[alone]] = iou[alone, None] >= limits
     line, true, iou = line[~alone], true[~alone], iou[~alone]
     _resolve(line, true, iou, line - first_box[image[line]], len(truth), limits, hit)
@@ -216,7 +229,13 @@ def _match_chunk(
 
 
 def _resolve(
-    line: np.ndarray, true: np.ndarray, iou: np.ndarray, rank: np.ndarray, n_true: int, limits: np.ndarray, hit: np.ndarray
+    line: np.ndarray,
+    true: np.ndarray,
+    iou: np.ndarray,
+    rank: np.ndarray,
+    n_true: int,
+    limits: np.ndarray,
+    hit: np.ndarray,
 ) -> None:
     """Write the hits of boxes that compete for true boxes, rank after rank; boxes of one rank belong to different images.
 
@@ -268,7 +287,9 @@ def _edges(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     return left, top, width + left, height + top, width * height
 
 
-def _paired_iou(a: tuple[np.ndarray, ...], first: np.ndarray, b: tuple[np.ndarray, ...], second: np.ndarray) -> np.ndarray:
+def _paired_iou(
+    a: tuple[np.ndarray, ...], first: np.ndarray, b: tuple[np.ndarray, ...], second: np.ndarray
+) -> np.ndarray:
     """Return the IoU (p,) of the boxes a[first] with the boxes b[second], in pycocotools' order of operations."""
     width = np.minimum(a[2][first], b[2][second]) - np.maximum(a[0][first], b[0][second])
     height = np.minimum(a[3][first], b[3][second]) - np.maximum(a[1][first], b[1][second])

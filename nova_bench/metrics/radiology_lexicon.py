@@ -30,7 +30,9 @@ __all__ = [
 LEXICON_VERSION = 1
 """Of the word list and the rules below; a change of either changes scores, so it is part of their signature."""
 
-MODALITY_VOCABULARY = frozenset({"flair", "axial", "sagittal", "t1", "t2", "coronal", "dwi", "t1w", "t2w", "weighted"})
+MODALITY_VOCABULARY = frozenset(
+    {"flair", "axial", "sagittal", "t1", "t2", "coronal", "dwi", "t1w", "t2w", "weighted"}
+)
 """Keywords that count for Modality F1; all others count for Clinical F1 (NOVA, arXiv 2505.14064)."""
 
 _CATEGORIES = ("anatomy", "finding", "descriptor", "disease", "sequence", "plane")
@@ -50,7 +52,18 @@ _FLAGS: Mapping[str, str] = {
     "sagittal": "sagittal",
 }
 _OTHER_WEIGHTINGS = frozenset(
-    {"t2w", "flair", "dwi", "adc", "swi", "proton density", "perfusion", "mr angiography", "mr venography", "ct"}
+    {
+        "t2w",
+        "flair",
+        "dwi",
+        "adc",
+        "swi",
+        "proton density",
+        "perfusion",
+        "mr angiography",
+        "mr venography",
+        "ct",
+    }
 )
 
 _SPELLINGS = (
@@ -75,7 +88,12 @@ _SPELLINGS = (
 _DASHES = re.compile("[\u2010-\u2015\u2212_]")
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bt2[\s-]*(?:\*|star\b)"), " t2star "),
-    (re.compile(r"\bb[\s-]*(?:value)?[\s-]*(?:of|=)?[\s-]*([5-9]\d\d|[1-9]\d{3})\b(?:\s*s\s*/\s*mm(?:2|\^2)?)?"), " b1000 "),
+    (
+        re.compile(
+            r"\bb[\s-]*(?:value)?[\s-]*(?:of|=)?[\s-]*([5-9]\d\d|[1-9]\d{3})\b(?:\s*s\s*/\s*mm(?:2|\^2)?)?"
+        ),
+        " b1000 ",
+    ),
     (re.compile(r"\bc\s*\+|\+\s*(?:c|gd|gad|gado|gadolinium|contrast|ce)\b"), " postcontrast "),
     (re.compile(r"\b(?:t1(?:ce|c|gd|post)|cet1w?|t1w?[\s-]?(?:ce|gd))\b"), " postcontrast t1 "),
     (re.compile(r"\bi\.\s?v\."), "iv"),
@@ -185,7 +203,9 @@ def load_lexicon() -> Lexicon:
     def add(wording: str, meaning: tuple[str, str]) -> None:
         key = tuple(_tokens(wording, plurals))
         if phrases.setdefault(key, meaning) != meaning:
-            raise ValueError(f"the wording {wording!r} stands for {phrases[key]} and for {meaning}: give it to one of them")
+            raise ValueError(
+                f"the wording {wording!r} stands for {phrases[key]} and for {meaning}: give it to one of them"
+            )
 
     concepts = {name: category for category in _CATEGORIES for name in content[category]}
     for category in _CATEGORIES:
@@ -214,7 +234,15 @@ def _mentions(text: str, lexicon: Lexicon) -> list[_Mention]:
                 break
         else:
             token = tokens[i]
-            kind = "end" if token in _HARD_ENDS else "slash" if token == "/" else "comma" if token in ",()" else "word"
+            kind = (
+                "end"
+                if token in _HARD_ENDS
+                else "slash"
+                if token == "/"
+                else "comma"
+                if token in ",()"
+                else "word"
+            )
             found.append(_Mention(kind, token))
             i += 1
     return found
@@ -242,7 +270,11 @@ def _mark_negated(mentions: list[_Mention]) -> None:
             only_next = False
         elif kind == "end" or kind == "negate-ends":
             reach, only_next = False, False
-            clause = [] if kind == "end" or mention.name in ("but", "however", "while", "whereas", "although") else clause
+            clause = (
+                []
+                if kind == "end" or mention.name in ("but", "however", "while", "whereas", "although")
+                else clause
+            )
         elif kind == "comma":
             reach = reach and _list_goes_on(mentions, i)
             clause = []
@@ -284,7 +316,9 @@ def extract_findings(text: str) -> Findings:
     keywords = frozenset(_keyword(mention) for mention in known)
     if not any(mention.kind not in ("end", "comma", "slash") for mention in mentions):
         return Findings(keywords, None)
-    abnormal = any(mention.kind in _NEGATABLE and not _keyword(mention).startswith("no ") for mention in known)
+    abnormal = any(
+        mention.kind in _NEGATABLE and not _keyword(mention).startswith("no ") for mention in known
+    )
     return Findings(keywords, abnormal)
 
 
@@ -320,6 +354,7 @@ def sequences_and_planes(caption: str) -> dict[str, bool]:
     named = set().union(*sentences)
     flags = {flag: concept in named for flag, concept in _FLAGS.items()}
     after_contrast = any(
-        "contrast-enhanced" in names and ("t1w" in names or not names & _OTHER_WEIGHTINGS) for names in sentences
+        "contrast-enhanced" in names and ("t1w" in names or not names & _OTHER_WEIGHTINGS)
+        for names in sentences
     )
     return {"t1": flags["t1"], "t1c": after_contrast, **{flag: flags[flag] for flag in flags if flag != "t1"}}

@@ -35,10 +35,7 @@ _NOUNS = (
     "Tops act animal artifact attribute body cognition communication event feeling food group location motive object person "
     "phenomenon plant possession process quantity relation shape state substance time"
 )
-_VERBS = (
-    "body change cognition communication competition consumption contact creation emotion motion perception possession social "
-    "stative weather"
-)
+_VERBS = "body change cognition communication competition consumption contact creation emotion motion perception possession social stative weather"
 _LEXNAMES = (
     "adj.all",
     "adj.pert",
@@ -84,7 +81,9 @@ def lexnames() -> str:
         >>> len(lines), lines[3], lines[44]
         (45, '03\tnoun.Tops\t1', '44\tadj.ppl\t3')
     """
-    return "".join(f"{i:02d}\t{name}\t{_PART_OF_SPEECH[name.split('.')[0]]}\n" for i, name in enumerate(_LEXNAMES))
+    return "".join(
+        f"{i:02d}\t{name}\t{_PART_OF_SPEECH[name.split('.')[0]]}\n" for i, name in enumerate(_LEXNAMES)
+    )
 
 
 def assemble(cache: Path, debian: Path = DEBIAN_FOLDER) -> Path:
@@ -104,7 +103,9 @@ def assemble(cache: Path, debian: Path = DEBIAN_FOLDER) -> Path:
         return cache
     if not _is_complete(debian):
         lacking = [name for name in _FILES if not (debian / name).is_file()]
-        raise DataError(f"{debian} lacks {', '.join(lacking[:3])}{' and more' if len(lacking) > 3 else ''}. {REMEDY}")
+        raise DataError(
+            f"{debian} lacks {', '.join(lacking[:3])}{' and more' if len(lacking) > 3 else ''}. {REMEDY}"
+        )
     corpora = cache / "corpora"
     corpora.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".wordnet-", dir=corpora))

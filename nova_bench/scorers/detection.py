@@ -82,7 +82,9 @@ def _bounds(sample: Sample) -> tuple[Row, Row]:
     return first, second
 
 
-def _rows(ids: Sequence[str], targets: Sequence[Sequence[Box]], answers: Sequence[Sequence[Box]]) -> list[Row]:
+def _rows(
+    ids: Sequence[str], targets: Sequence[Sequence[Box]], answers: Sequence[Sequence[Box]]
+) -> list[Row]:
     """Return one row a sample."""
     truth, _, truth_offsets = _arrays(ids, targets, "true")
     boxes, scores, box_offsets = _arrays(ids, answers, "predicted")
@@ -113,7 +115,9 @@ def _rows(ids: Sequence[str], targets: Sequence[Sequence[Box]], answers: Sequenc
     return rows
 
 
-def _arrays(ids: Sequence[str], entries: Sequence[Sequence[Box]], whose: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _arrays(
+    ids: Sequence[str], entries: Sequence[Sequence[Box]], whose: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return boxes (m, 4), scores (m,) and offsets (n + 1,) of one sequence of boxes a sample."""
     offsets = np.concatenate([[0], np.cumsum([len(entry) for entry in entries])]).astype(np.int64)
     numbers = [(box.x0, box.y0, box.x1, box.y1, box.score) for entry in entries for box in entry]

@@ -81,7 +81,9 @@ def diagnosis_match() -> Scorer:
             "top5(normalised)": float(truth in normalised) if truth else float("nan"),
             "predicted_label": float(label_code(first)) if first else float("nan"),
             "true_label": float(label_code(truth)) if truth else float("nan"),
-            "candidate_labels": np.array([label_code(label.strip().lower()) for label in labels], dtype=np.int64),
+            "candidate_labels": np.array(
+                [label_code(label.strip().lower()) for label in labels], dtype=np.int64
+            ),
         }
 
     def rows(items: Iterable[Item]) -> Iterator[Row]:

@@ -21,7 +21,9 @@ def answer_text(prediction: Prediction) -> str:
     if prediction.value is None:
         return ""
     if not isinstance(prediction.value, str):
-        raise TypeError(f"a caption's prediction holds a text, but got {type(prediction.value).__name__}: check the task's parse")
+        raise TypeError(
+            f"a caption's prediction holds a text, but got {type(prediction.value).__name__}: check the task's parse"
+        )
     return prediction.value
 
 
@@ -46,11 +48,19 @@ def findings_lexicon() -> Scorer:
 
     def rows(items: Iterable[Item]) -> Iterator[Row]:
         for item in items:
-            yield findings_row(extract_findings(reference_text(item.sample)), extract_findings(answer_text(item.prediction)))
+            yield findings_row(
+                extract_findings(reference_text(item.sample)), extract_findings(answer_text(item.prediction))
+            )
 
     def bounds(sample: Sample) -> tuple[Row, Row]:
         reference = extract_findings(reference_text(sample))
         opposite = Findings(frozenset(), None if reference.abnormal is None else not reference.abnormal)
         return findings_row(reference, opposite), findings_row(reference, reference)
 
-    return Scorer(name="findings(lexicon)", columns=findings_columns(), rows=rows, bounds=bounds, version=LEXICON_VERSION)
+    return Scorer(
+        name="findings(lexicon)",
+        columns=findings_columns(),
+        rows=rows,
+        bounds=bounds,
+        version=LEXICON_VERSION,
+    )

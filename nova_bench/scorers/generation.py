@@ -67,7 +67,12 @@ def bleu() -> Scorer:
 def rouge_l() -> Scorer:
     """Return the scorer of ROUGE-L F1. Bounds: the empty text, which is 0, and the reference itself, which is 1."""
     score = functools.cache(rouge_l_of)
-    return _pair_scorer("rougeL", ("rougeL",), lambda answer, reference: {"rougeL": score()(answer, reference)}, {"rougeL": NAN})
+    return _pair_scorer(
+        "rougeL",
+        ("rougeL",),
+        lambda answer, reference: {"rougeL": score()(answer, reference)},
+        {"rougeL": NAN},
+    )
 
 
 def meteor(cache: Path | None = None) -> Scorer:
@@ -113,14 +118,20 @@ def bertscore(model: str = "roberta-large", batch_size: int = 64) -> Scorer:
         while batch := list(itertools.islice(stream, batch_size)):
             pairs = [(answer_text(item.prediction), reference_text(item.sample)) for item in batch]
             known = [(answer, reference) for answer, reference in pairs if reference]
-            values = iter(score()([answer for answer, _ in known], [reference for _, reference in known]) if known else ())
+            values = iter(
+                score()([answer for answer, _ in known], [reference for _, reference in known])
+                if known
+                else ()
+            )
             yield from ({column: next(values) if reference else NAN} for _, reference in pairs)
 
     def bounds(sample: Sample) -> tuple[Row, Row]:
         known = bool(reference_text(sample))
         return {column: 0.0 if known else NAN}, {column: 1.0 if known else NAN}
 
-    return Scorer(name=column, columns=(column,), rows=rows, bounds=bounds, missing=lambda: bert_score_remedy(model))
+    return Scorer(
+        name=column, columns=(column,), rows=rows, bounds=bounds, missing=lambda: bert_score_remedy(model)
+    )
 
 
 def caption_scorers() -> tuple[Scorer, ...]:

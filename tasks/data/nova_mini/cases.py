@@ -63,8 +63,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "infarct",
         "Vertebral artery dissection",
-        "A 38-year-old man noticed neck pain after a chiropractic manipulation. Two days later he woke "
-        "with vertigo, hiccups and an unsteady gait.",
+        "A 38-year-old man noticed neck pain after a chiropractic manipulation. Two days later he woke with vertigo, hiccups and an unsteady gait.",
         "the right posterior inferior cerebellar artery territory",
         (24, -66, -42),
         {"apex": (6, -54, -34), "toward": (34, -74, -46), "spread": 40, "reach": 40},
@@ -73,8 +72,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "haemorrhage",
         "Cerebral amyloid angiopathy",
-        "A 76-year-old woman without hypertension was found confused, with new right arm weakness. She "
-        "takes no anticoagulant.",
+        "A 76-year-old woman without hypertension was found confused, with new right arm weakness. She takes no anticoagulant.",
         "the left frontal lobe",
         (-32, 28, 26),
         {"centre": (-32, 28, 26), "radii": (13, 18, 13)},
@@ -84,8 +82,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "haemorrhage",
         "Ruptured arteriovenous malformation",
-        "A 29-year-old man collapsed with thunderclap headache and left hemiparesis. Blood pressure on "
-        "arrival was 135/80 mmHg.",
+        "A 29-year-old man collapsed with thunderclap headache and left hemiparesis. Blood pressure on arrival was 135/80 mmHg.",
         "the right external capsule and putamen",
         (30, -2, 4),
         {"centre": (30, -2, 4), "radii": (10, 19, 13)},
@@ -94,8 +91,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "ring_mass",
         "Glioblastoma",
-        "A 61-year-old man presented with six weeks of progressive headache, word-finding difficulty and a"
-        " first focal seizure.",
+        "A 61-year-old man presented with six weeks of progressive headache, word-finding difficulty and a first focal seizure.",
         "the left temporal lobe",
         (-44, -26, -6),
         {"centre": (-44, -26, -6), "radii": (13, 18, 13)},
@@ -105,8 +101,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "ring_mass",
         "Gliosarcoma",
-        "A 55-year-old woman reported apathy and personality change noticed by her family over two months,"
-        " with morning vomiting in the past week.",
+        "A 55-year-old woman reported apathy and personality change noticed by her family over two months, with morning vomiting in the past week.",
         "the right frontal lobe",
         (28, 38, 18),
         {"centre": (28, 38, 18), "radii": (16, 17, 15), "wall": 6.0},
@@ -116,8 +111,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "ring_mass",
         "Metastatic choriocarcinoma",
-        "A 31-year-old woman, eight months after a molar pregnancy, had headaches, ataxia and irregular "
-        "vaginal bleeding.",
+        "A 31-year-old woman, eight months after a molar pregnancy, had headaches, ataxia and irregular vaginal bleeding.",
         "the left cerebellar hemisphere",
         (-26, -62, -34),
         {"centre": (-26, -62, -34), "radii": (12, 13, 11), "wall": 3.4, "oedema": 1.7},
@@ -126,8 +120,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "white_matter",
         "Susac syndrome",
-        "A 27-year-old woman had subacute encephalopathy, fluctuating hearing loss and blurred vision in "
-        "the left eye.",
+        "A 27-year-old woman had subacute encephalopathy, fluctuating hearing loss and blurred vision in the left eye.",
         "the periventricular and deep white matter of both hemispheres",
         (0, -12, 26),
         {
@@ -156,8 +149,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "white_matter",
         "CADASIL",
-        "A 46-year-old man with migraine with aura since youth had recurrent lacunar events and low mood. "
-        "His mother had early dementia.",
+        "A 46-year-old man with migraine with aura since youth had recurrent lacunar events and low mood. His mother had early dementia.",
         "the frontal and parietal periventricular white matter",
         (0, 0, 22),
         {
@@ -170,8 +162,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "cyst",
         "Arachnoid cyst",
-        "A 19-year-old man had a scan after a minor sports injury. He has occasional headaches and no "
-        "deficit.",
+        "A 19-year-old man had a scan after a minor sports injury. He has occasional headaches and no deficit.",
         "the left middle cranial fossa",
         (-46, 12, -20),
         {"centre": (-46, 14, -20), "radii": (19, 20, 18)},
@@ -181,8 +172,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "cyst",
         "Epidermoid cyst",
-        "A 42-year-old woman described right-sided facial pain in brief electric shocks, and reduced "
-        "hearing on the same side.",
+        "A 42-year-old woman described right-sided facial pain in brief electric shocks, and reduced hearing on the same side.",
         "the right cerebellopontine angle",
         (24, -36, -36),
         {"centre": (25, -36, -36), "radii": (12, 15, 12), "content": "epidermoid"},
@@ -191,8 +181,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "cyst",
         "Neuroglial cyst",
-        "A 50-year-old man was scanned for long-standing tension-type headache. The neurological "
-        "examination was unremarkable.",
+        "A 50-year-old man was scanned for long-standing tension-type headache. The neurological examination was unremarkable.",
         "the right frontal white matter",
         (26, 22, 24),
         {"centre": (26, 22, 24), "radii": (10, 13, 10)},
@@ -222,8 +211,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "extra_axial",
         "Meningioma",
-        "A 67-year-old woman developed slowly increasing weakness of both legs and urinary urgency over "
-        "one year.",
+        "A 67-year-old woman developed slowly increasing weakness of both legs and urinary urgency over one year.",
         "the parasagittal region at the vertex, on the right of the falx",
         (13, -28, 62),
         {"centre": (13, -28, 64), "radii": (13, 17, 14)},
@@ -233,8 +221,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "abscess",
         "Pyogenic brain abscess",
-        "A 35-year-old man with neglected dental disease had ten days of headache, low-grade fever and "
-        "increasing drowsiness.",
+        "A 35-year-old man with neglected dental disease had ten days of headache, low-grade fever and increasing drowsiness.",
         "the left frontal lobe",
         (-30, 36, 10),
         {"centre": (-30, 36, 10), "radii": (12, 14, 12)},
@@ -243,8 +230,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "abscess",
         "Cerebral nocardiosis",
-        "A 63-year-old kidney-transplant recipient presented with confusion and left-sided neglect after "
-        "weeks of a productive cough.",
+        "A 63-year-old kidney-transplant recipient presented with confusion and left-sided neglect after weeks of a productive cough.",
         "the right parietal lobe",
         (34, -48, 38),
         {"centre": (34, -48, 38), "radii": (11, 12, 11)},
@@ -254,8 +240,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "oedema",
         "Posterior reversible encephalopathy syndrome",
-        "A 33-year-old woman, five days after delivery, had headache, cortical blindness and a seizure. "
-        "Blood pressure was 190/110 mmHg.",
+        "A 33-year-old woman, five days after delivery, had headache, cortical blindness and a seizure. Blood pressure was 190/110 mmHg.",
         "the subcortical white matter of both parieto-occipital regions",
         (0, -74, 18),
         {"areas": (((26, -78, 16), (17, 20, 22)), ((-26, -78, 16), (17, 20, 22)))},
@@ -265,8 +250,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "oedema",
         "Cerebral amyloid angiopathy-related inflammation",
-        "A 72-year-old man had subacute cognitive decline and a visual field defect over three weeks. "
-        "Inflammatory markers were normal.",
+        "A 72-year-old man had subacute cognitive decline and a visual field defect over three weeks. Inflammatory markers were normal.",
         "the right temporal and parietal white matter",
         (38, -40, 12),
         {"areas": (((38, -40, 12), (20, 32, 24)),)},
@@ -276,8 +260,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "cavernoma",
         "Cavernous malformation",
-        "A 40-year-old woman had a sudden sixth nerve palsy and facial numbness, which improved over "
-        "several weeks.",
+        "A 40-year-old woman had a sudden sixth nerve palsy and facial numbness, which improved over several weeks.",
         "the pons",
         (3, -26, -32),
         {"centre": (3, -26, -32), "radii": (8, 7, 8)},
@@ -296,8 +279,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "deep_symmetric",
         "Leigh syndrome",
-        "A 3-year-old girl lost motor milestones after a febrile illness, with hypotonia, nystagmus and "
-        "irregular breathing.",
+        "A 3-year-old girl lost motor milestones after a febrile illness, with hypotonia, nystagmus and irregular breathing.",
         "both putamina",
         (0, 4, 2),
         {"centre": (25, 4, 2), "radii": (7, 15, 10)},
@@ -307,8 +289,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "deep_symmetric",
         "Pantothenate kinase-associated neurodegeneration",
-        "A 9-year-old boy had progressive dystonia of the legs, dysarthria and abnormal retinal "
-        "pigmentation.",
+        "A 9-year-old boy had progressive dystonia of the legs, dysarthria and abnormal retinal pigmentation.",
         "both globi pallidi",
         (0, -4, 0),
         {"centre": (19, -4, 0), "radii": (6.5, 11, 7.5), "kind": "iron"},
@@ -318,8 +299,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "deep_symmetric",
         "Wernicke encephalopathy",
-        "A 37-year-old woman with persistent vomiting after bariatric surgery became confused, with double"
-        " vision and an unsteady gait.",
+        "A 37-year-old woman with persistent vomiting after bariatric surgery became confused, with double vision and an unsteady gait.",
         "the medial thalami",
         (0, -17, 7),
         {"centre": (8.5, -16, 7), "radii": (6, 9, 7)},
@@ -328,8 +308,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "midline",
         "Colloid cyst",
-        "A 34-year-old man had paroxysmal headaches that changed with posture, and one brief loss of "
-        "consciousness.",
+        "A 34-year-old man had paroxysmal headaches that changed with posture, and one brief loss of consciousness.",
         "the roof of the third ventricle at the foramina of Monro",
         (0, 3, 9),
         {"centre": (0, 3, 9), "radii": (6.5, 7, 6.5), "content": "colloid"},
@@ -339,8 +318,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "midline",
         "Germinoma",
-        "A 15-year-old boy had two months of headache and an upward gaze palsy. Serum beta-hCG was "
-        "slightly raised.",
+        "A 15-year-old boy had two months of headache and an upward gaze palsy. Serum beta-hCG was slightly raised.",
         "the pineal region",
         (0, -32, 3),
         {"centre": (0, -32, 3), "radii": (10, 11, 10), "content": "germinoma"},
@@ -360,8 +338,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "midline",
         "Mild encephalopathy with reversible splenial lesion",
-        "A 21-year-old student with influenza had two days of delirious behaviour and slurred speech. "
-        "Recovery was complete within a week.",
+        "A 21-year-old student with influenza had two days of delirious behaviour and slurred speech. Recovery was complete within a week.",
         "the splenium of the corpus callosum",
         (0, -38, 14),
         {"centre": (0, -38, 14), "radii": (13, 6.5, 6.5), "content": "callosal"},
@@ -371,8 +348,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "dysplasia",
         "Focal cortical dysplasia type II",
-        "A 17-year-old girl has had stereotyped nocturnal hypermotor seizures since the age of six, "
-        "resistant to three drugs.",
+        "A 17-year-old girl has had stereotyped nocturnal hypermotor seizures since the age of six, resistant to three drugs.",
         "the left middle frontal gyrus",
         (-36, 28, 30),
         {"centre": (-38, 29, 31), "radii": (9, 10, 9)},
@@ -382,8 +358,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "dysplasia",
         "Focal cortical dysplasia type II",
-        "A 12-year-old boy has daily focal seizures with a sensory onset in the left hand. An earlier scan"
-        " was reported as unremarkable.",
+        "A 12-year-old boy has daily focal seizures with a sensory onset in the left hand. An earlier scan was reported as unremarkable.",
         "the right postcentral gyrus",
         (44, -26, 44),
         {"centre": (44, -26, 45), "radii": (8, 9, 9)},

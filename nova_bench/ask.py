@@ -95,7 +95,9 @@ class _Run:
 
     def _accept(self, response: Response) -> None:
         if not isinstance(response, Response):
-            raise AdapterError(f"adapter {self.model.name} yielded a {type(response).__name__}; generate yields nova_bench.Response objects")
+            raise AdapterError(
+                f"adapter {self.model.name} yielded a {type(response).__name__}; generate yields nova_bench.Response objects"
+            )
         request_hash = self.in_flight.pop(response.id, None)
         if request_hash is None:
             self._faults[str(response.id)] = self._faults.get(str(response.id), 0) + 1
@@ -138,8 +140,13 @@ class _Run:
             )
 
 
-def answer(
-    plan: Plan, model: Model, folder: Path, *, watch: Callable[[Progress], None] | None = None, total: int | None = None
+def ask(
+    plan: Plan,
+    model: Model,
+    folder: Path,
+    *,
+    watch: Callable[[Progress], None] | None = None,
+    total: int | None = None,
 ) -> Progress:
     """Ask a model everything in a plan that the run's log does not hold yet.
 
@@ -163,7 +170,9 @@ def answer(
         def stage() -> None:
             try:
                 run.answer()
-            except BaseException as error:  # carried to the calling thread, KeyboardInterrupt of an adapter included
+            except (
+                BaseException
+            ) as error:  # carried to the calling thread, KeyboardInterrupt of an adapter included
                 run.progress.error = error
 
         thread = threading.Thread(target=stage, name="nova-bench model", daemon=True)
@@ -222,5 +231,7 @@ def _checked(response: Response) -> Response:
 def request_ids(plan: Plan) -> Collection[str]:
     """Return the ids of all requests of a plan."""
     return {
-        f"{sample.id}#{repeat}" if repeat else sample.id for sample in plan.samples() for repeat in range(plan.repeats)
+        f"{sample.id}#{repeat}" if repeat else sample.id
+        for sample in plan.samples()
+        for repeat in range(plan.repeats)
     }
