@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit bench clean
+.PHONY: demo test test-engines lint unit bench clean
 
 demo: $(VENV)/.core
 	$(BIN)/nova-bench demo
@@ -17,6 +17,13 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto
+
+# Stage two: what needs torch (BERTScore). Set TORCH to the build you want; a plain torch may bring gigabytes of CUDA.
+TORCH ?= torch
+test-engines: $(VENV)/bin/python
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[test,bertscore]"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m engine
 
 bench: $(VENV)/.test
 	for script in benchmarks/*.py; do $(BIN)/python $$script --quick || exit 1; done
