@@ -7,6 +7,7 @@ table names by paths relative to the folder; rows are read through Hugging Face 
 from __future__ import annotations
 
 import datetime
+import filecmp
 import hashlib
 import os
 import re
@@ -78,6 +79,8 @@ class Data:
             revision,
             digests,
         )
+        self.is_synthetic = kind == "mini"
+        """Whether it is the embedded sample, by whichever door it came: every table made from it says so."""
         self._roots = _roots(folder, kind)
         self._parents: dict[str, str] = {}
 
@@ -250,7 +253,11 @@ def open_data(
             f"{folder.absolute()}: two colons in a path are an operator of Hugging Face datasets; rename the folder"
         )
     _check_table(source, folder / source.table)
-    return Data(source, kind, folder, revision, digests or DigestIndex(cache))
+    data = Data(source, kind, folder, revision, digests or DigestIndex(cache))
+    embedded = None if source.mini is None else content / source.mini / source.table
+    if embedded is not None and embedded.is_file():
+        data.is_synthetic = filecmp.cmp(embedded, data.table, shallow=False)
+    return data
 
 
 def _check_table(source: Source, table: Path) -> None:

@@ -52,7 +52,8 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
     if overall:
         first = overall[0]
         title = f"{document['task']}  ·  {first['model']}  ·  {first['n']} samples, {first['clusters']} cases answered"
-        parts.append(_metrics(title, overall))
+        parts.append(Text(title, style="bold"))  # a table's own title would be folded to the table's width
+        parts.append(_metrics(overall))
         parts.append(_states(first))
     if document["warnings"]:
         parts.append(
@@ -73,8 +74,8 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
     return Group(*parts)
 
 
-def _metrics(title: str, cells: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+def _metrics(cells: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95% interval")

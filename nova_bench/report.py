@@ -227,7 +227,7 @@ def report_json(plan: Plan, scored: Scored, made: Sequence[Cell]) -> dict[str, A
 
 def caution(plan: Plan) -> str | None:
     """Return what every table of this run must say about its data."""
-    if plan.data.kind == "mini":
+    if plan.data.is_synthetic:
         return f"{plan.task.data.name}-mini is synthetic: these numbers show that the harness works and are no measure of clinical skill."
     return None
 
