@@ -179,16 +179,26 @@ def main() -> None:
         taken = time.perf_counter() - began
         log_size = (folder / "run" / "responses.jsonl").stat().st_size / 1e6
     versions = "  ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("nova-bench", "datasets", "pyarrow", "numpy")
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("nova-bench", "datasets", "pyarrow", "numpy")
     )
-    print(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}  {os.cpu_count()} CPUs  python {platform.python_version()}  {versions}")
-    print(f"{n:,} text samples, echoed; a log of {log_size:.0f} MB; {len(report['cells'])} cells; the budget is for 1,000,000")
+    print(
+        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}  {os.cpu_count()} CPUs  python {platform.python_version()}  {versions}"
+    )
+    print(
+        f"{n:,} text samples, echoed; a log of {log_size:.0f} MB; {len(report['cells'])} cells; the budget is for 1,000,000"
+    )
     print(f"{'resident size':<34}{'measured':>10}{'budget':>10}{'of budget':>11}")
     print(f"{'before the run':<34}{before:>7.0f} MB")
     for share, size in marks.items():
         print(f"{f'running, at {share:.0%}':<34}{size:>7.0f} MB{BUDGET:>7.0f} MB{size / BUDGET:>11.2f}")
-    for what, size, seconds in (("running, peak", running.size, asking), ("scoring and report, peak", scoring.size, taken)):
-        print(f"{what:<34}{size:>7.0f} MB{BUDGET:>7.0f} MB{size / BUDGET:>11.2f}   {seconds:.1f} s, {n / seconds:,.0f} samples/s")
+    for what, size, seconds in (
+        ("running, peak", running.size, asking),
+        ("scoring and report, peak", scoring.size, taken),
+    ):
+        print(
+            f"{what:<34}{size:>7.0f} MB{BUDGET:>7.0f} MB{size / BUDGET:>11.2f}   {seconds:.1f} s, {n / seconds:,.0f} samples/s"
+        )
     print(f"{'between the two':<34}{after:>7.0f} MB")
     growth = (marks[1.0] - marks[0.25]) / max(1, n - n // 4) * 1e6
     print(f"growth from 25% to 100%: {growth:.0f} bytes a sample (0 is flat)")

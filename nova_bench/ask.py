@@ -58,6 +58,7 @@ class _Run:
         self.exhausted = False
         self.in_flight: dict[str, str] = {}
         self._faults: dict[str, int] = {}
+        self._reasons: dict[str, int] = {}
 
     def requests(self) -> Iterator[Request]:
         """Yield what must still be asked; a sample that cannot be rendered fails alone."""
@@ -115,8 +116,10 @@ class _Run:
         self._say(f"{sample_id}: {reason}")
 
     def _say(self, message: str) -> None:
-        # A run in which everything fails would fill the screen with one sentence a sample.
-        if len(self.progress.messages) < 20:
+        # A run in which everything fails for one reason would fill the screen with one sentence a sample.
+        reason = message.partition(": ")[2]
+        self._reasons[reason] = self._reasons.get(reason, 0) + 1
+        if self._reasons[reason] <= 3 and len(self.progress.messages) < 20:
             self.progress.messages.append(message)
 
     def close_books(self) -> None:
@@ -167,18 +170,21 @@ def ask(
         run = _Run(plan, model, log)
         run.progress.total = total
 
+        finished = threading.Event()
+
         def stage() -> None:
             try:
                 run.answer()
-            except (
-                BaseException
-            ) as error:  # carried to the calling thread, KeyboardInterrupt of an adapter included
+            # Carried to the calling thread, an adapter's KeyboardInterrupt included.
+            except BaseException as error:
                 run.progress.error = error
+            finally:
+                finished.set()
 
         thread = threading.Thread(target=stage, name="nova-bench model", daemon=True)
         thread.start()
         try:
-            _wait(thread, run, watch)
+            _wait(finished, run, watch)
         finally:
             plan.digests.save()
         run.close_books()
@@ -187,12 +193,13 @@ def ask(
         return run.progress
 
 
-def _wait(thread: threading.Thread, run: _Run, watch: Callable[[Progress], None] | None) -> None:
+def _wait(finished: threading.Event, run: _Run, watch: Callable[[Progress], None] | None) -> None:
     """Wait for the model's thread; the first interrupt ends the requests, the second closes the adapter."""
     interrupts = 0
-    while thread.is_alive():
+    # Not Thread.join: interrupted by Ctrl-C, CPython before 3.13 takes a thread for ended that still runs.
+    while not finished.is_set():
         try:
-            thread.join(0.1)
+            finished.wait(0.1)
             if watch is not None:
                 watch(run.progress)
         except KeyboardInterrupt as interrupt:
@@ -203,7 +210,7 @@ def _wait(thread: threading.Thread, run: _Run, watch: Callable[[Progress], None]
                 continue
             threading.Thread(target=run.model.close, daemon=True).start()
             with contextlib.suppress(KeyboardInterrupt):
-                thread.join(5)
+                finished.wait(5)
             run.progress.error = interrupt
             return
     if interrupts and run.progress.error is None and not run.exhausted:

@@ -329,7 +329,7 @@ def _ready(
     except (OSError, TypeError):  # typed at a prompt
         source = ""
     hashed = hashlib.sha256(source.encode()).hexdigest()
-    return Model(name, made, read_card({}, name, given), hashed, given, given)
+    return Model(name, made, read_card({}, name, given), hashed, given, {})
 
 
 def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:

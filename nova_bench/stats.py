@@ -2,7 +2,7 @@
 
 Clusters (cases, patients) are the unit: one patient's images and questions resemble each other, so they are drawn together. The
 bootstrap gives standard errors and nothing else; formulas on (value, standard error, number of clusters) give the intervals, as
-percentile intervals of 8 to 20 patients cover .39 to .94 where these cover .88 to .98 (``benchmarks/coverage.py`` measures it).
+percentile intervals of 8 to 20 patients cover .39 to .94 where these cover .88 to .97 (``benchmarks/coverage.py`` measures it).
 
 Sources: Field & Welsh 2007, J. R. Statist. Soc. B 69:369 (bootstrapping clustered data); Davison & Hinkley 1997, Bootstrap
 Methods and their Application; Wilson 1927; Korn & Graubard 1998, Survey Methodology 24:193 (effective size and t quantiles).

@@ -75,7 +75,7 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     needed = ["final_diagnosis", *(shown[name] for name in inputs if name in shown)]
     for name in needed:
         if not isinstance(known[name], str) or not known[name].strip():
-            raise nb.DataError(f"{row['filename']} has no {name}, which {variant['inputs']} needs")
+            raise nb.DataError(f"no {name}, which {variant['inputs']} needs")
     named = sequences_and_planes(row["caption_text"]) if row["caption_text"] else {}
     groups: dict[str, str | None] = {
         name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES

@@ -124,7 +124,5 @@ def final_ids(run: Path) -> set[str]:
 
 def cell(document: Mapping[str, Any], metric: str, name: str = "all") -> dict[str, Any]:
     """Return the one cell of a report."""
-    (found,) = (
-        cell for cell in document["cells"] if cell["metric"] == metric and cell["slice"] == name
-    )
+    (found,) = (cell for cell in document["cells"] if cell["metric"] == metric and cell["slice"] == name)
     return found

@@ -46,5 +46,11 @@ def test_bertscore_of_a_text_with_itself_is_one_and_of_another_less(tmp_path: Pa
     (model / "refs" / "main").write_text("0" * 40)
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
     for script, argument in ((MAKE_MODEL, str(snapshot)), (SCORE, "")):
-        done = subprocess.run([sys.executable, "-c", script, argument], env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, "-c", script, argument],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stderr[-3000:]

@@ -24,7 +24,17 @@ GOLDEN = Path(__file__).parent / "golden" / "tasks.json"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(folder),
+        str(ROOT),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     (path,) = folder.glob("*.whl")
     return path
@@ -79,13 +89,19 @@ def golden_of(name: str, folder: Path) -> dict[str, object]:
     samples = [sample for sample in plan.samples() if isinstance(sample, nb.Sample)]
     hashes = [plan.hash(request).hex()[:12] for sample in samples for request in plan.requests(sample)]
     # METEOR and BERTScore need a resource that a machine may lack.
-    kept = [cell for cell in run.cells() if cell.slice == "all" and not cell.metric.startswith(("meteor", "bertscore"))]
+    kept = [
+        cell
+        for cell in run.cells()
+        if cell.slice == "all" and not cell.metric.startswith(("meteor", "bertscore"))
+    ]
     cells = {cell.metric: rounded(cell.value) for cell in kept}
     values = {name: None if value is None else float(f"{value:.9g}") for name, value in cells.items()}
     return {"version": plan.task.version, "requests": hashes, "scores": values}
 
 
-@pytest.mark.parametrize("name", ["nova_localization", "nova_caption", "nova_diagnosis", "nova_diagnosis@inputs=image"])
+@pytest.mark.parametrize(
+    "name", ["nova_localization", "nova_caption", "nova_diagnosis", "nova_diagnosis@inputs=image"]
+)
 def test_requests_and_scores_are_those_of_the_tasks_version(name: str, tmp_path: Path) -> None:
     found = golden_of(name, tmp_path)
     known = json.loads(GOLDEN.read_text())[name]
@@ -109,7 +125,9 @@ def renew() -> None:
 
     names = ["nova_localization", "nova_caption", "nova_diagnosis", "nova_diagnosis@inputs=image"]
     with tempfile.TemporaryDirectory() as folder:
-        GOLDEN.write_text(json.dumps({name: golden_of(name, Path(folder)) for name in names}, indent=1) + "\n")
+        GOLDEN.write_text(
+            json.dumps({name: golden_of(name, Path(folder)) for name in names}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from nova_bench.metrics import wordnet as wordnet_module
 from nova_bench.metrics.findings import keyword_f1
 from nova_bench.metrics.generation import (
     BLEU_COLUMNS,
-    bert_score_of,
     bert_score_remedy,
     bleu4,
     bleu_from_counts,

@@ -52,7 +52,7 @@ class Replay:
                     yield Response(
                         request.id,
                         finish="error",
-                        error=f"{self.path} has no line for id {request.sample!r}{repeat}",
+                        error=f"{self.path} has no line for id {request.sample!r}{repeat}; complete the file and give the run another --out",
                     )
                     continue
                 file.seek(offset)
