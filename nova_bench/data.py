@@ -143,8 +143,8 @@ class Data:
         folder, _, name = relative.rpartition("/")
         if folder not in self._parents:
             self._check_within(os.path.realpath(self.folder / folder), relative)
-            self._parents[folder] = os.path.join(self.folder, folder)
-        path = os.path.join(self._parents[folder], name)
+            self._parents[folder] = os.path.abspath(os.path.join(self.folder, folder)) + os.sep
+        path = self._parents[folder] + name
         try:
             mode = os.lstat(path).st_mode
             if stat.S_ISLNK(mode):

@@ -68,19 +68,25 @@ class Image:
     ((3, 2), 'image/png', [[7, 7, 7], [7, 7, 7]])
     """
 
-    __slots__ = ("_data", "_digest", "_size", "name", "path")
+    __slots__ = ("_data", "_digest", "_file", "_size", "name")
 
     def __init__(self, path: Path | str | None = None, data: bytes | None = None, name: str = "") -> None:
         if (path is None) == (data is None):
             raise DataError("an Image takes either a path or its bytes (data=...)")
-        self.path = None if path is None else Path(path)
-        self.name = name or (self.path.name if self.path else "image")
+        # Kept as a text: a Path costs 5 us to make, and resuming a run makes an Image a sample, twice.
+        self._file = None if path is None else os.fspath(path)
+        self.name = name or (os.path.basename(self._file) if self._file else "image")
         self._data = data
         self._digest: str | None = None
         self._size: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"Image({self.name!r})"
+
+    @property
+    def path(self) -> Path | None:
+        """The file that holds it; None where it was given as bytes."""
+        return None if self._file is None else Path(self._file)
 
     def read(self) -> bytes:
         """Return the bytes as stored.
@@ -90,9 +96,10 @@ class Image:
         """
         if self._data is not None:
             return self._data
-        assert self.path is not None  # one of the two is set
+        assert self._file is not None  # one of the two is set
         try:
-            return self.path.read_bytes()
+            with open(self._file, "rb", buffering=0) as file:
+                return file.read()
         except OSError as error:
             raise DataError(f"image {self.name} cannot be read: {error}") from error
 
@@ -327,9 +334,9 @@ class DigestIndex:
         Raises:
             DataError: The file cannot be read.
         """
-        if image.path is None or image._digest is not None:
+        if image._file is None or image._digest is not None:
             return image.digest
-        path = os.path.abspath(image.path)
+        path = image._file if image._file.startswith("/") else os.path.abspath(image._file)
         try:
             stat = os.stat(path)
         except OSError as error:

@@ -11,7 +11,7 @@ from functools import cached_property
 from nova_bench.data import Data
 from nova_bench.errors import DataError, UsageError
 from nova_bench.images import DigestIndex, Image
-from nova_bench.signature import request_hash
+from nova_bench.signature import params_json, request_hash
 from nova_bench.task import Task, Variant
 from nova_bench.types import Card, GenParams, Prompt, Request, Sample
 
@@ -71,6 +71,7 @@ class Plan:
         self.digests = digests or DigestIndex()
         self.spelling = task.spell(self.variant)
         self._params = [_seeded(self.params, repeat) for repeat in range(repeats)]
+        self._params_json = {id(params): params_json(params) for params in self._params}
 
     def samples(self) -> Iterator[Sample | Unusable]:
         """Yield the samples of the plan in the data set's order, as they are: with their own images.
@@ -106,7 +107,8 @@ class Plan:
         images = {
             i: self.digests.digest(part) for i, part in enumerate(request.parts) if isinstance(part, Image)
         }
-        return request_hash(request, images)
+        # Only parameters that this plan holds are looked up by identity, so that no other object can have taken the place of one.
+        return request_hash(request, images, self._params_json.get(id(request.params)))
 
     def shown_image(self, sample: Sample) -> tuple[Image, ...]:
         """Return the images that the model is shown for a sample, which the ``image`` control may have changed."""

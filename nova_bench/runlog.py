@@ -207,7 +207,9 @@ class RunLog:
         index = Index()
         for number, offset, line in self._lines():
             try:
-                record = json.loads(line)
+                record = json.loads(
+                    line.decode("ascii")
+                )  # bytes would have their encoding guessed, line by line
                 entry = Entry(
                     offset, len(line), bytes.fromhex(record["request"]), record["finish"] != "error"
                 )

@@ -147,11 +147,12 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
             continue
         if tally.first is None:
             tally.first = sample
+        groups, unreadable = _groups(sample)
         for request in plan.requests(sample):
-            line = _Line(
-                sample.id, sample.cluster, request.repeat, "failed", sample.split, sample.groups, sample
-            )
+            line = _Line(sample.id, sample.cluster, request.repeat, "failed", sample.split, groups, sample)
             try:
+                if unreadable is not None:
+                    raise unreadable
                 request_hash = plan.hash(request)
                 tally.requests.update(request_hash)
                 entry = index.find(request.id, request_hash)
@@ -171,6 +172,14 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
             _count(tally, response, prediction)
             line.status, line.sample = prediction.status, None
             yield line, Item(sample, prediction, request.repeat)
+
+
+def _groups(sample: Sample) -> tuple[Mapping[str, str | None], DataError | None]:
+    """Return a sample's groups, and why they cannot be known: a damaged picture has no size to put a box in proportion to."""
+    try:
+        return dict(sample.groups), None
+    except DataError as error:
+        return {}, error
 
 
 def _context(plan: Plan, sample: Sample, response: Response) -> Context:

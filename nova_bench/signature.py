@@ -32,6 +32,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""As `json.dumps` with these arguments, which makes an encoder a call."""
+
+
 def params_json(params: GenParams) -> dict[str, Any]:
     """Return the parameters that are set, as JSON values."""
     return {
@@ -41,22 +45,23 @@ def params_json(params: GenParams) -> dict[str, Any]:
     }
 
 
-def request_hash(request: Request, image_digests: Mapping[int, str]) -> bytes:
+def request_hash(
+    request: Request, image_digests: Mapping[int, str], params: Mapping[str, Any] | None = None
+) -> bytes:
     """Return the sha256 of a request as it leaves the engine, before any resizing or encoding.
 
     Args:
         request: The request.
         image_digests: sha256 of the stored bytes of each image part, by its place in ``parts``.
+        params: `params_json` of the request's parameters, where the caller has it at hand.
     """
     parts: list[Any] = [
         part if isinstance(part, str) else {"image": image_digests[i]} for i, part in enumerate(request.parts)
     ]
-    rendered: list[Any] = [parts, request.system, params_json(request.params)]
+    rendered: list[Any] = [parts, request.system, params_json(request.params) if params is None else params]
     if request.outputs != {"text"} or request.labels or request.ask is not None:
         rendered += [sorted(request.outputs), list(request.labels), request.ask]
-    return hashlib.sha256(
-        json.dumps(rendered, sort_keys=True, separators=(",", ":")).encode("ascii")
-    ).digest()
+    return hashlib.sha256(_ENCODE(rendered).encode("ascii")).digest()
 
 
 class _Holes(Mapping[str, str]):

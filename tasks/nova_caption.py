@@ -52,9 +52,12 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     caption = row["caption_text"]
     if not isinstance(caption, str) or not caption.strip():
         raise nb.DataError("no caption_text, so there is nothing to compare an answer with")
-    named = sequences_and_planes(caption)
-    groups = {name: str(named[name]).lower() for name in SEQUENCES_AND_PLANES}
-    yield nb.Sample(row["filename"], (row["image"],), {}, caption, row["case_id"], groups)
+
+    def groups() -> dict[str, str | None]:
+        named = sequences_and_planes(caption)
+        return {name: str(named[name]).lower() for name in SEQUENCES_AND_PLANES}
+
+    yield nb.Sample(row["filename"], (row["image"],), {}, caption, row["case_id"], nb.Lazy(groups))
 
 
 def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:

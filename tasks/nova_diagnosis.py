@@ -76,13 +76,15 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     for name in needed:
         if not isinstance(known[name], str) or not known[name].strip():
             raise nb.DataError(f"no {name}, which {variant['inputs']} needs")
-    named = sequences_and_planes(row["caption_text"]) if row["caption_text"] else {}
-    groups: dict[str, str | None] = {
-        name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES
-    }
+    caption = row["caption_text"]
+
+    def groups() -> dict[str, str | None]:
+        named = sequences_and_planes(caption) if caption else {}
+        return {name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES}
+
     text = {shown[name]: known[shown[name]] for name in inputs if name in shown}
     images = (row["image"],) if "image" in inputs else ()
-    yield nb.Sample(row["filename"], images, text, known["final_diagnosis"], row["case_id"], groups)
+    yield nb.Sample(row["filename"], images, text, known["final_diagnosis"], row["case_id"], nb.Lazy(groups))
 
 
 def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:

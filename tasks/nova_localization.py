@@ -52,15 +52,24 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     boxes = tuple(
         nb.Box(box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]) for box in gold
     )
-    width, height = row["image"].size
-    largest = max(((box.x1 - box.x0) * (box.y1 - box.y0) / (width * height) for box in boxes), default=None)
-    named = sequences_and_planes(row["caption_text"]) if row["caption_text"] else {}
-    groups: dict[str, str | None] = {
-        name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES
-    }
-    groups["n_boxes"] = str(len(boxes)) if len(boxes) < 3 else "3+"
-    groups["box_area"] = None if largest is None else next(name for end, name in AREA_BINS if largest < end)
-    yield nb.Sample(row["filename"], (row["image"],), {}, boxes, row["case_id"], groups)
+    image, caption = row["image"], row["caption_text"]
+
+    def groups() -> dict[str, str | None]:
+        width, height = image.size
+        largest = max(
+            ((box.x1 - box.x0) * (box.y1 - box.y0) / (width * height) for box in boxes), default=None
+        )
+        named = sequences_and_planes(caption) if caption else {}
+        found: dict[str, str | None] = {
+            name: str(named[name]).lower() if named else None for name in SEQUENCES_AND_PLANES
+        }
+        found["n_boxes"] = str(len(boxes)) if len(boxes) < 3 else "3+"
+        found["box_area"] = (
+            None if largest is None else next(name for end, name in AREA_BINS if largest < end)
+        )
+        return found
+
+    yield nb.Sample(row["filename"], (image,), {}, boxes, row["case_id"], nb.Lazy(groups))
 
 
 def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:
