@@ -113,7 +113,7 @@ def _slices(metric: str, cells: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             Text(cell["slice"]),
             _value(cell),
-            Text(spread(cell)),
+            Text(spread(cell) or cell["note"] or ""),
             str(cell["n"]),
             str(cell["clusters"]),
             str(cell["n_failed"] or ""),
