@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     parsed.words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's stop is a Ctrl-C
+    gc.set_threshold(
+        100_000, 20, 50
+    )  # a run keeps what it reads; looking for garbage in it was a tenth of a resume
     try:
         code: int = parsed.verb(parsed)
         sys.stdout.flush()

@@ -328,8 +328,12 @@ class DigestIndex:
         except (OSError, sqlite3.Error):
             self._known = {}  # a damaged or read-only index costs time, never a run
 
-    def digest(self, image: Image) -> str:
+    def digest(self, image: Image, stat: os.stat_result | None = None) -> str:
         """Return the sha256 of an image's stored bytes, in hex.
+
+        Args:
+            image: The picture.
+            stat: Of its file, where the caller has it at hand.
 
         Raises:
             DataError: The file cannot be read.
@@ -337,10 +341,11 @@ class DigestIndex:
         if image._file is None or image._digest is not None:
             return image.digest
         path = image._file if image._file.startswith("/") else os.path.abspath(image._file)
-        try:
-            stat = os.stat(path)
-        except OSError as error:
-            raise DataError(f"image {image.name} cannot be read: {error}") from error
+        if stat is None:
+            try:
+                stat = os.stat(path)
+            except OSError as error:
+                raise DataError(f"image {image.name} cannot be read: {error}") from error
         found = self._known.get(path)
         if found is not None and found[0] == stat.st_size and found[1] == stat.st_mtime_ns:
             image._digest = found[2]
@@ -351,6 +356,18 @@ class DigestIndex:
                 self._known[path] = (stat.st_size, stat.st_mtime_ns, sha256)
                 self._new.append((path, stat.st_size, stat.st_mtime_ns, sha256))
         return sha256
+
+    def recall(self, path: str, name: str) -> Image:
+        """Return the image of a file that was looked at already in this process, with the digest that it had then.
+
+        Args:
+            path: Absolute.
+            name: What errors call it.
+        """
+        image = Image(path, name=name)
+        known = self._known.get(path)
+        image._digest = None if known is None else known[2]
+        return image
 
     def save(self) -> None:
         """Write what is new; a failure to do so costs time on the next start and nothing else."""

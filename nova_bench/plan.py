@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from nova_bench.data import Data
 from nova_bench.errors import DataError, UsageError
 from nova_bench.images import DigestIndex, Image
-from nova_bench.signature import params_json, request_hash
+from nova_bench.signature import beyond_text, params_text, request_hash
 from nova_bench.task import Task, Variant
 from nova_bench.types import Card, GenParams, Prompt, Request, Sample
 
@@ -71,7 +72,10 @@ class Plan:
         self.digests = digests or DigestIndex()
         self.spelling = task.spell(self.variant)
         self._params = [_seeded(self.params, repeat) for repeat in range(repeats)]
-        self._params_json = {id(params): params_json(params) for params in self._params}
+        self._ask: Mapping[str, Any] | None = None
+        self._wanted: tuple[frozenset[str], tuple[str, ...]] | None = None
+        self._beyond = ""
+        self._params_text = {id(params): params_text(params) for params in self._params}
 
     def samples(self) -> Iterator[Sample | Unusable]:
         """Yield the samples of the plan in the data set's order, as they are: with their own images.
@@ -104,11 +108,12 @@ class Plan:
         Raises:
             DataError: An image cannot be read.
         """
-        images = {
-            i: self.digests.digest(part) for i, part in enumerate(request.parts) if isinstance(part, Image)
-        }
-        # Only parameters that this plan holds are looked up by identity, so that no other object can have taken the place of one.
-        return request_hash(request, images, self._params_json.get(id(request.params)))
+        # Only objects that this plan holds are looked up by identity, so that no other object can have taken the place of one.
+        wanted = (request.outputs, request.labels)
+        if request.ask is not self._ask or wanted != self._wanted:
+            self._ask, self._wanted, self._beyond = request.ask, wanted, beyond_text(request)
+        params = self._params_text.get(id(request.params))
+        return request_hash(request, self.digests.digest, params=params, beyond=self._beyond)
 
     def shown_image(self, sample: Sample) -> tuple[Image, ...]:
         """Return the images that the model is shown for a sample, which the ``image`` control may have changed."""
@@ -139,7 +144,7 @@ class Plan:
             try:
                 # A variant without images is asked even where the picture files are not there.
                 if source.images is not None and self.task.sends_image(self.variant):
-                    row = {**row, "image": self.data.image(row[source.images])}
+                    row["image"] = self.data.image(row[source.images])
                 yield from self.task.sample(row, self.variant)
             except DataError as error:
                 yield Unusable(str(row[source.key]), str(error))

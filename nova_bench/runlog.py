@@ -14,9 +14,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nova_bench.errors import IdentityError, LogError
 from nova_bench.types import Response, Usage
@@ -27,14 +26,19 @@ MANIFEST = "manifest.json"
 _SYNC_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a record lies in the log, and what decides whether it counts."""
+class Entry(NamedTuple):
+    """Where a record lies in the log, and what decides whether it counts.
+
+    Attributes:
+        offset: Of its line, in bytes.
+        length: Of its line, in bytes.
+        request: sha256 of the rendered request, 32 bytes.
+        is_final: Whether it is an outcome, and no failure.
+    """
 
     offset: int
     length: int
     request: bytes
-    """sha256 of the rendered request, 32 bytes."""
     is_final: bool
 
 
@@ -45,7 +49,8 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        # Plain tuples: the garbage collector walks over a million named ones again and again.
+        self._entries: dict[str, tuple[int, int, bytes, bool]] = {}
         # Only ids that were asked with several prompts have more than one entry; a list for each of a million ids would cost 100 MB.
         self._others: dict[str, list[Entry]] = {}
 
@@ -54,12 +59,13 @@ class Index:
 
     def add(self, request_id: str, entry: Entry) -> None:
         """Take in a record in the order of the log: the first final one of a request stays, else the last."""
-        known = self._entries.setdefault(request_id, entry)
-        if known is entry:
+        plain = (entry.offset, entry.length, entry.request, entry.is_final)
+        known = self._entries.setdefault(request_id, plain)
+        if known is plain:
             return
-        if known.request == entry.request:
-            if not known.is_final:
-                self._entries[request_id] = entry
+        if known[2] == entry.request:
+            if not known[3]:
+                self._entries[request_id] = plain
             return
         others = self._others.setdefault(request_id, [])
         for i, other in enumerate(others):
@@ -71,9 +77,11 @@ class Index:
 
     def find(self, request_id: str, request_hash: bytes) -> Entry | None:
         """Return the entry of this very request, or None."""
-        entry = self._entries.get(request_id)
-        if entry is None or entry.request == request_hash:
-            return entry
+        plain = self._entries.get(request_id)
+        if plain is None:
+            return None
+        if plain[2] == request_hash:
+            return Entry._make(plain)
         return next(
             (other for other in self._others.get(request_id, ()) if other.request == request_hash), None
         )
@@ -205,11 +213,14 @@ class RunLog:
             LogError: A line is damaged.
         """
         index = Index()
+        decode = (
+            json.JSONDecoder().raw_decode
+        )  # json.loads guesses an encoding and looks for blanks, line by line
         for number, offset, line in self._lines():
             try:
-                record = json.loads(
-                    line.decode("ascii")
-                )  # bytes would have their encoding guessed, line by line
+                record, end = decode(line.decode("ascii"))
+                if end != len(line) - 1:
+                    raise ValueError(f"something stands behind the record, from character {end + 1} on")
                 entry = Entry(
                     offset, len(line), bytes.fromhex(record["request"]), record["finish"] != "error"
                 )

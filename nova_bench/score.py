@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,7 @@ def _available(scorers: Sequence[Scorer]) -> tuple[list[Scorer], dict[str, str]]
 def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line, Item | None]]:
     """Walk the plan and yield each line with what its scorers see; None where it failed."""
     index = log.index()
+    cluster = ""  # rows of one patient mostly follow each other: one text serves them all
     for sample in plan.samples():
         if isinstance(sample, Unusable):
             for repeat in range(plan.repeats):
@@ -148,8 +150,11 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
         if tally.first is None:
             tally.first = sample
         groups, unreadable = _groups(sample)
+        cluster = sample.cluster if sample.cluster != cluster else cluster
         for request in plan.requests(sample):
-            line = _Line(sample.id, sample.cluster, request.repeat, "failed", sample.split, groups, sample)
+            line = _Line(
+                sample.id, cluster, request.repeat, "failed", sys.intern(sample.split), groups, sample
+            )
             try:
                 if unreadable is not None:
                     raise unreadable
@@ -177,7 +182,8 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
 def _groups(sample: Sample) -> tuple[Mapping[str, str | None], DataError | None]:
     """Return a sample's groups, and why they cannot be known: a damaged picture has no size to put a box in proportion to."""
     try:
-        return dict(sample.groups), None
+        # A row's texts are its own; a million lines with a dozen different values need a dozen texts.
+        return {name: value and sys.intern(value) for name, value in sample.groups.items()}, None
     except DataError as error:
         return {}, error
 

@@ -42,6 +42,7 @@ SEQUENCES_AND_PLANES = (
     "coronal",
     "sagittal",
 )
+ASK = {"kind": "ground", "phrases": ["abnormal area"]}
 AREA_BINS = ((0.01, "<1%"), (0.05, "1-5%"), (0.15, "5-15%"), (float("inf"), ">=15%"))
 """Upper ends of the bins of the largest true box, as a share of the image."""
 
@@ -80,7 +81,7 @@ Write each box as {card.frame.words()}.
 Answer with JSON only: a list of objects, one for each abnormal area, each with the keys "box" (four numbers), "label" (what it
 is, in a few words) and, if you can judge it, "score" (your confidence from 0 to 1).
 If nothing is abnormal, answer with an empty list: []"""
-    return nb.Prompt((*sample.images, text), ask={"kind": "ground", "phrases": ["abnormal area"]})
+    return nb.Prompt((*sample.images, text), ask=ASK)
 
 
 TASK = nb.Task(

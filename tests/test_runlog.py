@@ -84,7 +84,16 @@ def test_log_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"garbage", b"", b"[]", b'{"id":"a"}', b'{"id":"a","request":"xyz","finish":"stop"}', b"\xff\xfe", b"3"],
+    [
+        b"garbage",
+        b"",
+        b"[]",
+        b'{"id":"a"}',
+        b'{"id":"a","request":"xyz","finish":"stop"}',
+        b'{"id":"a","request":"' + ASKED.encode() + b'","finish":"stop"}{"id":"b"}',
+        b"\xff\xfe",
+        b"3",
+    ],
 )
 def test_damaged_line_in_the_middle_is_named_by_its_number(tmp_path: Path, line: bytes) -> None:
     write(tmp_path, *((name, ASKED, Response(name, name)) for name in "abc"))
