@@ -109,17 +109,11 @@ def test_rows_come_across_row_groups_and_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["with space", "glob[1]*?", "a:b", ".hidden", "__dunder__", "ümlaut", "https:"]
+    "name", ["with space", "glob[1]*?", "a:b", "a::b", ".hidden", "__dunder__", "ümlaut", "https:"]
 )
 def test_rows_of_a_folder_with_an_odd_name(tmp_path: Path, name: str) -> None:
     folder = write(tmp_path / name, files_of(rows_of(2)))
     assert list(opened(tmp_path, folder).rows()) == rows_of(2)
-
-
-def test_folder_with_a_name_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a::b", files_of(rows_of(2)))
-    with pytest.raises(DataError, match=r"two colons .* rename the folder"):
-        opened(tmp_path, folder)
 
 
 def test_rows_need_no_cache_that_can_be_written(tmp_path: Path, folder: Path) -> None:
