@@ -160,7 +160,7 @@ def document(
     _correct(entries, "p_value", "p_holm")
     _pair(subjects, entries, found, places)
     for entry in entries:
-        entry["sentence"] = sentence(entry, settings.min_n)
+        entry["sentence"] = sentence(entry)
     runs = [
         {
             "label": subject.label,

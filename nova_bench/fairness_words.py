@@ -59,15 +59,13 @@ def decimals(entry: Mapping[str, Any]) -> int:
     return 1 if value >= 10 else 2 if value >= 0.1 else 3 if value >= 0.01 else 4
 
 
-def sentence(entry: Mapping[str, Any], min_n: int) -> str:
-    """Return what one (metric, attribute) says: worst group, chance, gap, failures, and who was left out.
+def sentence(entry: Mapping[str, Any]) -> str:
+    """Return what one (metric, attribute) says: worst group, chance, gap, failures. Who was left out is in the entry's note.
 
     Args:
         entry: An entry of ``comparisons`` in the fairness document, all but its sentence.
-        min_n: Patients that a group needs to take part.
     """
-    parts = [_worst(entry), _gap(entry), _failures(entry), _left_out(entry, min_n)]
-    return "; ".join(part for part in parts if part)
+    return "; ".join(part for part in (_worst(entry), _gap(entry), _failures(entry)) if part)
 
 
 def _worst(entry: Mapping[str, Any]) -> str:
@@ -131,20 +129,6 @@ def _failures(entry: Mapping[str, Any]) -> str:
     return said + (
         ", and survives whatever they are" if imputed["survives"] else ", and may not survive them"
     )
-
-
-def _left_out(entry: Mapping[str, Any], min_n: int) -> str:
-    small = [f"{name} ({g['patients']})" for name, g in entry["groups"].items() if g["patients"] < min_n]
-    undefined = [name for name, g in entry["groups"].items() if not g["included"] and g["patients"] >= min_n]
-    said = []
-    if small:
-        said.append(f"left out, fewer than {min_n} patients: {', '.join(small)}")
-    if undefined:
-        said.append(f"left out, undefined there: {', '.join(undefined)}")
-    unknown = entry["unknown"]
-    if unknown and unknown["n"]:
-        said.append(f"unknown {entry['attribute']}: n={unknown['n']}, in no group")
-    return "; ".join(said)
 
 
 def paired_sentence(entry: Mapping[str, Any], other: str, pair: Mapping[str, Any]) -> str:
