@@ -279,8 +279,8 @@ def _compared(
 
 
 def _readable(metric: Metric, table: Table) -> Metric:
-    """Return the metric, or one that is undefined everywhere where the table lacks its columns: group sizes are shown all the same."""
-    if set(metric.needs) <= set(table.columns):
+    """Return the metric, or one that is undefined everywhere where nothing can be computed: sizes are shown all the same."""
+    if set(metric.needs) <= set(table.columns) and (table.status != "failed").any():
         return metric
     return dataclasses.replace(
         metric, needs=(), sums=None, compute=lambda table, weights: np.full(len(weights), np.nan)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SIGNIFICANT = 0.05
-"""Below this, corrected for the number of tests, chance is called an unlikely reason."""
+"""From here down, corrected for the number of tests, chance is called an unlikely reason."""
 
 
 def figure(value: float | None, digits: int = 2) -> str:
@@ -87,7 +87,7 @@ def _chance(entry: Mapping[str, Any]) -> str:
     p = entry["p_holm"]
     if p is None:
         return "whether this is chance was not tested"
-    verdict = "this is unlikely to be chance" if p < SIGNIFICANT else "this could be chance"
+    verdict = "this is unlikely to be chance" if p <= SIGNIFICANT else "this could be chance"
     return f"{verdict}, {p_words(p, entry['tests'])}"
 
 
@@ -144,7 +144,7 @@ def paired_sentence(entry: Mapping[str, Any], other: str, pair: Mapping[str, Any
     p = pair["interaction_p_holm"]
     if p is None:
         said.append(f"whether the difference depends on {attribute} was not tested")
-    elif p < SIGNIFICANT:
+    elif p <= SIGNIFICANT:
         said.append(f"the difference depends on {attribute}, {p_words(p, pair['tests'])}")
     else:
         said.append(

@@ -143,15 +143,30 @@ def read_columns(table: Path | str | pd.DataFrame, name: str | None = None) -> C
     [1.0, None]
     """
     if not isinstance(table, (str, Path)):
-        import pyarrow as pa
-
-        return _of_arrow(pa.Table.from_pandas(table, preserve_index=False), name or "table")
+        return _of_frame(table, name or "table")
     path = Path(table)
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"{path}: its name ends in {path.suffix or 'nothing'}, expected .csv or .parquet")
     if not path.is_file():
         raise UsageError(f"{path} does not exist, or is no file")
     return _of_csv(path) if path.suffix.lower() == ".csv" else _of_parquet(path)
+
+
+def _of_frame(frame: pd.DataFrame, name: str) -> Columns:
+    import pandas as pd
+
+    columns = [str(column) for column in frame.columns]
+    _check_header(columns, name)
+    if not len(frame):
+        raise DataError(f"{name} has columns and no rows")
+    cells = {
+        column: [
+            None if value is pd.NA or value is pd.NaT or _is_nan(value) else value
+            for value in frame.iloc[:, i].tolist()
+        ]
+        for i, column in enumerate(columns)
+    }
+    return Columns(name, cells, len(frame), 1)
 
 
 def _of_parquet(path: Path) -> Columns:
@@ -161,18 +176,16 @@ def _of_parquet(path: Path) -> Columns:
     if not path.stat().st_size:
         raise DataError(f"{path} is empty")
     try:
-        table = pq.read_table(path)
+        # read_table would take folders called sex=f for columns.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-    return _of_arrow(table, str(path))
-
-
-def _of_arrow(table: Any, name: str) -> Columns:
-    _check_header(table.column_names, name)
+    _check_header(table.column_names, str(path))
     if not table.num_rows:
-        raise DataError(f"{name} has columns and no rows")
+        raise DataError(f"{path} has columns and no rows")
     cells = {column: table.column(column).to_pylist() for column in table.column_names}
-    return Columns(name, cells, table.num_rows, 1)
+    return Columns(str(path), cells, table.num_rows, 1)
 
 
 def _of_csv(path: Path) -> Columns:
@@ -232,14 +245,17 @@ def _check_header(header: Sequence[str], name: str) -> None:
             raise DataError(f"{name} has two columns {column!r}; rename one")
 
 
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _word(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        if value.is_integer():
-            return str(int(value))
+    if _is_nan(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value).strip() or None

@@ -389,9 +389,10 @@ def test_document_has_no_nan_and_floats_of_12_digits(planted: dict[str, Any], bo
 def test_settings_are_in_the_signature_and_change_its_id(home: Path, planted: dict[str, Any]) -> None:
     cell = next(c for c in nb.open_run(home / "planted").cells(resamples=300) if c.metric == "accuracy")
     found = entry(planted, "accuracy", "race")["signature"]
-    fair = found["protocol"].pop("fairness")
-    assert found["protocol"].pop("attribute") == "race"
-    assert found["protocol"] == json.loads(json.dumps(cell.signature["protocol"]))
+    protocol = dict(found["protocol"])
+    fair = protocol.pop("fairness")
+    assert protocol.pop("attribute") == "race"
+    assert protocol == json.loads(json.dumps(cell.signature["protocol"]))
     assert fair == {
         "version": 1, "lambda": 1.0, "deviation": "wstd", "weights": "size", "es_alpha": 1.0, "min_n": 20,
         "resamples": 300, "permutations": 299, "seed": 0,
