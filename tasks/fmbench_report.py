@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nova_bench as nb
+from nova_bench.demographic_terms import CHOICES, vary
 from nova_bench.demographics import demographic_groups
 from nova_bench.metrics.answers import report_metrics
 from nova_bench.parse import PARSER_VERSION, parse_text
@@ -31,7 +32,7 @@ SOURCE = nb.Source(
 
 
 def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sample]:
-    """Return a row's one sample.
+    """Return a row's sample; under ``demographics=swapped`` its copies, one a replaced value.
 
     Raises:
         DataError: No report to compare with, or an unknown code of a demographic attribute.
@@ -39,18 +40,22 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     for name in ("patient_id", "report"):
         if not isinstance(row[name], str) or not row[name].strip():
             raise nb.DataError(f"no {name}, so there is nothing to compare an answer with")
-    yield nb.Sample(row["id"], (row["image"],), {}, row["report"], row["patient_id"], demographic_groups(row))
+    groups = demographic_groups(row)
+    plain = nb.Sample(row["id"], (row["image"],), {}, row["report"], row["patient_id"], groups)
+    yield from vary(plain, variant["demographics"])
 
 
 def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:
     """Ask for a short report behind a marker."""
-    text = """You assist an ophthalmologist. The picture is a scanning laser ophthalmoscopy (SLO) image of the fundus of one patient.
-
+    patient = sample.text.get("patient", "")
+    text = f"""You assist an ophthalmologist. The picture is a scanning laser ophthalmoscopy (SLO) image of the fundus of one patient.
+{patient and patient + chr(10)}
 Write the report that belongs to it, in plain prose: what the optic disc and cup, the vessels, the macula and the background show, the
 most likely condition (say so if the eye looks healthy), and what should follow, such as tests, treatment or a next visit.
 Write at most 200 words behind the marker, with nothing after them:
 ANSWER:"""
-    return nb.Prompt((*sample.images, text), ask={"kind": "report"})
+    ask = {"kind": "report"} | ({"patient": patient} if patient else {})
+    return nb.Prompt((*sample.images, text), ask=ask)
 
 
 TASK = nb.Task(
@@ -65,8 +70,8 @@ TASK = nb.Task(
     metrics=report_metrics(),
     headline="rougeL",
     params=nb.GenParams(max_tokens=2048, temperature=0.0, seed=0),
-    variants={},
-    slices=(),
+    variants={"demographics": CHOICES},
+    slices=("swapped",),
     demographics=("race", "ethnicity", "language", "gender", "age"),
     about="A report from an SLO fundus image, compared with the patient's clinical note.",
     doubts=(

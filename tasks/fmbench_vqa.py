@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nova_bench as nb
+from nova_bench.demographic_terms import CHOICES, vary
 from nova_bench.demographics import demographic_groups
 from nova_bench.metrics.answers import answer_metrics
 from nova_bench.parse import PARSER_VERSION, parse_text
@@ -46,7 +47,7 @@ CATEGORIES = ("diagnosis", "testing or treatment", "medical condition")
 
 
 def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sample]:
-    """Return a row's one sample.
+    """Return a row's sample; under ``demographics=swapped`` its copies, one a replaced value.
 
     Raises:
         DataError: No question or answer, an unknown category, or an unknown code of a demographic attribute.
@@ -57,26 +58,22 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
     if row["category"] not in CATEGORIES:
         raise nb.DataError(f"category is {row['category']!r}; expected {', '.join(CATEGORIES)}")
     groups = {"category": row["category"], **demographic_groups(row)}
-    yield nb.Sample(
-        row["id"],
-        (row["image"],),
-        {"question": row["question"].strip()},
-        row["answer"],
-        row["patient_id"],
-        groups,
-    )
+    text = {"question": row["question"].strip()}
+    plain = nb.Sample(row["id"], (row["image"],), text, row["answer"], row["patient_id"], groups)
+    yield from vary(plain, variant["demographics"])
 
 
 def prompt(sample: nb.Sample, card: nb.Card) -> nb.Prompt:
     """Ask the question, with an answer of a few words up to one sentence behind a marker."""
-    question = sample.text["question"]
+    question, patient = sample.text["question"], sample.text.get("patient", "")
     text = f"""You assist an ophthalmologist. The picture is a scanning laser ophthalmoscopy (SLO) image of the fundus of one patient.
-
+{patient and patient + chr(10)}
 Question: {question}
 
 Answer from the picture as well as you can, in a few words or one short sentence, behind the marker, with nothing after it:
 ANSWER:"""
-    return nb.Prompt((*sample.images, text), ask={"kind": "question", "question": question})
+    ask = {"kind": "question", "question": question} | ({"patient": patient} if patient else {})
+    return nb.Prompt((*sample.images, text), ask=ask)
 
 
 TASK = nb.Task(
@@ -91,8 +88,8 @@ TASK = nb.Task(
     metrics=answer_metrics(),
     headline="token_f1",
     params=nb.GenParams(max_tokens=1024, temperature=0.0, seed=0),
-    variants={},
-    slices=("category",),
+    variants={"demographics": CHOICES},
+    slices=("category", "swapped"),
     demographics=("race", "ethnicity", "language", "gender", "age"),
     about="A free-form answer to a question about an SLO fundus image, compared with the one written from the clinical note.",
     doubts=(

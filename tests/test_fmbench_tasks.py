@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from running import settings
 
 import nova_bench as nb
-from nova_bench.demographics import AGE_BINS
+from nova_bench.demographics import AGE_BINS, ATTRIBUTES
 from nova_bench.metrics.answers import exact_match_of, normalise_answer, token_f1_of
 
 VQA, REPORT = "fmbench_vqa", "fmbench_report"
@@ -189,3 +189,79 @@ def test_answer_hash_tells_same_from_other_answers(tmp_path: Path) -> None:
     ]
     assert len(set(silent)) == 1
     assert not np.isnan(silent).any()
+
+
+# The variant demographics=none|stated|swapped
+
+
+def test_stated_and_swapped_runs_pair_on_the_base_id(tmp_path: Path) -> None:
+    folder = make_built(tmp_path / "set", 7, {"p0000-q1": {"question": "Does this woman need drops?"}})
+    seen: dict[str, nb.Request] = {}
+
+    def remember(request: nb.Request) -> str:
+        seen[request.sample] = request
+        return "drops"
+
+    stated = run_on(tmp_path / "a", VQA, remember, folder, variant={"demographics": "stated"})
+    swapped = run_on(tmp_path / "b", VQA, remember, folder, variant={"demographics": "swapped"})
+    table, copies = stated.scored.table, swapped.scored.table
+    assert list(table.base) == list(table.id)
+    assert set(copies.base) == set(table.id)
+    assert set(copies.groups["swapped"]) == {
+        f"{attribute}={value}" for attribute, values in ATTRIBUTES.items() for value in values
+    }
+    assert "swapped" not in table.groups
+    own = {name: dict(zip(table.id, table.groups[name], strict=True)) for name in ATTRIBUTES}
+    for line, base in enumerate(copies.base):
+        assert {name: copies.groups[name][line] for name in ATTRIBUTES} == {
+            name: own[name][base] for name in own
+        }
+        attribute, value = copies.groups["swapped"][line].split("=")
+        assert own[attribute][base] not in (value, None)
+        assert copies.id[line] == f"{base}+{attribute}={value}"
+        assert seen[copies.id[line]].images[0].digest == seen[base].images[0].digest
+    # patient 0 is a white, non-hispanic woman who speaks English; patient 6 has no known ethnicity
+    assert (
+        seen["p0000-q1"].text.count(
+            "The patient is a White, non-Hispanic woman whose preferred language is English."
+        )
+        == 1
+    )
+    assert "Question: Does this man need drops?" in seen["p0000-q1+gender=male"].text
+    assert "Question: Does this woman need drops?" in seen["p0000-q1+race=asian"].text
+    assert (
+        seen["p0000-q1+race=asian"].ask["patient"].startswith("The patient is an Asian, non-Hispanic woman")
+    )
+    assert len([line for line in copies.base if line == "p0006-q1"]) == 5
+    frame = swapped.table()
+    assert list(frame.columns[:3]) == ["id", "base", "cluster"]
+    assert "swapped=race=asian" in cells(swapped, "token_f1")
+
+
+def test_prompts_without_demographics_do_not_know_of_them(tmp_path: Path) -> None:
+    folder = make_built(tmp_path / "set", 2)
+    plans = {
+        choice: run_on(
+            tmp_path / choice, REPORT, lambda request: "x", folder, variant={"demographics": choice}
+        )
+        for choice in ("none", "stated", "swapped")
+    }
+    signatures = {run.scored.template_hash for run in plans.values()}
+    assert len(signatures) == 2  # stated and swapped differ in values only
+    for sample in plans["none"].plan.samples():
+        assert isinstance(sample, nb.Sample)
+        assert "patient" not in sample.text
+
+
+def test_base_goes_through_take_and_stack_and_costs_nothing_without_copies() -> None:
+    names = np.array(["a", "b", "a+race=asian"], dtype=object)
+    base = np.array(["a", "b", "a"], dtype=object)
+    plain = nb.Table(names, names, np.zeros(3, int), names, names, {}, {})
+    assert plain.base is plain.id
+    taken = plain.take(np.array([True, False, True]))
+    assert taken.base is taken.id
+    assert nb.Table.stack([plain, taken]).base.tolist() == [*names, names[0], names[2]]
+    copies = nb.Table(names, names, np.zeros(3, int), names, names, {}, {}, base)
+    assert copies.take(np.array([2, 0])).base.tolist() == ["a", "a"]
+    assert nb.Table.stack([plain, copies]).base.tolist() == [*names, *base]
+    assert copies.to_pandas()["base"].tolist() == [*base]
