@@ -78,11 +78,11 @@ def swapped_pairs(stated: Table, swapped: Table, value: str) -> tuple[Table, Tab
     chosen = swapped.take(np.asarray(swapped.groups["swapped"] == value))
     place = {key: i for i, key in enumerate(zip(stated.id.tolist(), stated.repeat.tolist(), strict=True))}
     index = np.empty(len(chosen), dtype=np.int64)
-    for i, (sample, repeat) in enumerate(zip(chosen.id.tolist(), chosen.repeat.tolist(), strict=True)):
-        found = place.get((sample.removesuffix(f"+{value}"), repeat))
+    for i, (sample, repeat) in enumerate(zip(chosen.base.tolist(), chosen.repeat.tolist(), strict=True)):
+        found = place.get((sample, repeat))
         if found is None:
             raise DataError(
-                f"swapped sample {sample!r} (repeat {repeat}) has no sample without '+{value}' in the stated run; "
+                f"swapped sample {chosen.id[i]!r} (repeat {repeat}) has no sample {sample!r} in the stated run; "
                 "run both on the same data, with the same --limit and --repeats"
             )
         index[i] = found

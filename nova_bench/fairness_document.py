@@ -158,9 +158,9 @@ def document(
             entries.append(_entry(subject, metric, attribute, comparison, settings))
             found.append(comparison)
     _correct(entries, "p_value", "p_holm")
-    _pair(subjects, entries, found, places)
+    _pair(subjects, entries, found, places, settings)
     for entry in entries:
-        entry["sentence"] = sentence(entry)
+        entry["sentence"] = sentence(entry, settings.permutations)
     runs = [
         {
             "label": subject.label,
@@ -293,7 +293,7 @@ def _entry(
     remedy = subject.missing(metric)
     signature = subject.signature(metric)
     fair = {key: value for key, value in settings.json().items() if key != "level"}
-    said = [remedy, comparison.note, *(subject.notes.get(part) for part in parts_of(attribute))]
+    said = [remedy or comparison.note, *(subject.notes.get(part) for part in parts_of(attribute))]
     return {
         "task": subject.task,
         "model": subject.model,
@@ -325,6 +325,7 @@ def _pair(
     entries: Sequence[dict[str, Any]],
     found: Sequence[Comparison],
     places: Mapping[tuple[int, str, str], int],
+    settings: FairnessSettings,
 ) -> None:
     """Compare every two subjects of one task, enter it in the entries of both, and say where two cannot be compared."""
     pairs: list[tuple[int, int, dict[str, Any], dict[str, Any]]] = []
@@ -332,21 +333,26 @@ def _pair(
         if _family(subjects[i]) != _family(subjects[j]):
             continue
         for place, other in _shared(places, i, j):
-            different = _differences(entries[place]["signature"], entries[other]["signature"])
-            if different:
-                for mine, theirs in ((place, other), (other, place)):
-                    _add_note(
-                        entries[mine], f"not paired with {entries[theirs]['run']}: they differ in {different}"
-                    )
+            # Always the same one first, so that the order in which runs are given changes no draw.
+            one, two = sorted((place, other), key=lambda index: str(entries[index]["run"]))
+            different = _differences(entries[one]["signature"], entries[two]["signature"])
+            try:
+                if different:
+                    raise UsageError(f"they differ in {different}")
+                if not _share_answers(found[one], found[two]):
+                    raise UsageError("no sample was answered by both")
+                paired = compare_models(found[two], found[one])
+            except UsageError as error:
+                for here, there in ((one, two), (two, one)):
+                    _add_note(entries[here], f"not paired with {entries[there]['run']}: {error}")
                 continue
-            paired = compare_models(found[other], found[place])
-            pairs.append((place, other, paired_json(paired, 1.0), paired_json(paired, -1.0)))
+            pairs.append((one, two, paired_json(paired, 1.0), paired_json(paired, -1.0)))
     _correct([mine for _, _, mine, _ in pairs], "interaction_p", "interaction_p_holm")
-    for place, other, one, two in pairs:
-        two["interaction_p_holm"], two["tests"] = one["interaction_p_holm"], one["tests"]
-        for here, there, record in ((place, other, one), (other, place, two)):
+    for one, two, mine, theirs in pairs:
+        theirs["interaction_p_holm"], theirs["tests"] = mine["interaction_p_holm"], mine["tests"]
+        for here, there, record in ((one, two, mine), (two, one, theirs)):
             label = entries[there]["run"]
-            record["sentence"] = paired_sentence(entries[here], label, record)
+            record["sentence"] = paired_sentence(entries[here], label, record, settings.permutations)
             entries[here]["paired"][label] = record
 
 
@@ -359,16 +365,32 @@ def _shared(places: Mapping[tuple[int, str, str], int], i: int, j: int) -> list[
     ]
 
 
+def _share_answers(a: Comparison, b: Comparison) -> bool:
+    """Return whether any line was answered in both."""
+    if not a.overall.n_failed and not b.overall.n_failed:
+        return True
+    return bool(_answered(a) & _answered(b))
+
+
+def _answered(comparison: Comparison) -> set[tuple[str, int]]:
+    assert comparison.basis is not None  # `compare_table` gives one
+    table = comparison.basis.table
+    there = np.flatnonzero(table.status != "failed")
+    return set(zip(table.id[there].tolist(), table.repeat[there].tolist(), strict=True))
+
+
 def _family(subject: Subject) -> str:
     """Return the task's name without its variant: two variants of one task are not paired, and it is said."""
     return subject.task.partition("@")[0]
 
 
 def _differences(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
-    """Return what two signatures' protocols differ in, in words; nothing where two numbers compare."""
-    first, second = one["protocol"], two["protocol"]
-    keys = dict.fromkeys([*first, *second])
-    return ", ".join(key for key in keys if first.get(key) != second.get(key))
+    """Return what two signatures differ in that keeps them from being paired, in words; nothing where they can be."""
+    first, second = (
+        {**signature["protocol"], "repeats": signature["provenance"].get("repeats")}
+        for signature in (one, two)
+    )
+    return ", ".join(key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key))
 
 
 def _add_note(entry: dict[str, Any], note: str) -> None:

@@ -6,11 +6,14 @@ interval reaches 0 the set could not tell; it is never said that there is no gap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 SIGNIFICANT = 0.05
 """From here down, corrected for the number of tests, chance is called an unlikely reason."""
+
+_ROUNDING = 1e-9  # what is nearer to 0 is 0
 
 
 def figure(value: float | None, digits: int = 2) -> str:
@@ -59,36 +62,54 @@ def decimals(entry: Mapping[str, Any]) -> int:
     return 1 if value >= 10 else 2 if value >= 0.1 else 3 if value >= 0.01 else 4
 
 
-def sentence(entry: Mapping[str, Any]) -> str:
+def sentence(entry: Mapping[str, Any], permutations: int) -> str:
     """Return what one (metric, attribute) says: worst group, chance, gap, failures. Who was left out is in the entry's note.
 
     Args:
         entry: An entry of ``comparisons`` in the fairness document, all but its sentence.
+        permutations: How many there were; few of them, corrected for many tests, cannot show a small p-value.
     """
-    return "; ".join(part for part in (_worst(entry), _gap(entry), _failures(entry)) if part)
+    return "; ".join(part for part in (_worst(entry, permutations), _gap(entry), _failures(entry)) if part)
 
 
-def _worst(entry: Mapping[str, Any]) -> str:
+def chance(p: float, corrected: float, tests: int, permutations: int) -> str:
+    """Return in words whether a difference could be chance.
+
+    Args:
+        p: Of the one test.
+        corrected: Corrected for the number of tests.
+        tests: How many.
+        permutations: What `p` comes from; the smallest that they can give is ``1 / (permutations + 1)``.
+
+    >>> chance(0.01, 0.08, 8, 1999), chance(0.0005, 0.004, 8, 1999)
+    ('this could be chance, p=0.08 (Holm, 8 tests)', 'this is unlikely to be chance, p=0.004 (Holm, 8 tests)')
+    >>> chance(0.0005, 0.06, 120, 1999)
+    'p=0.06 (Holm, 120 tests) is the smallest that 1999 permutations can show for so many tests: take more, --permutations 23999'
+    """
+    shown = p_words(corrected, tests)
+    if corrected <= SIGNIFICANT:
+        return f"this is unlikely to be chance, {shown}"
+    if p <= (1 + 1e-9) / (permutations + 1) and tests > 1:
+        enough = math.ceil(10 * tests / SIGNIFICANT) - 1
+        return f"{shown} is the smallest that {permutations} permutations can show for so many tests: take more, --permutations {enough}"
+    return f"this could be chance, {shown}"
+
+
+def _worst(entry: Mapping[str, Any], permutations: int) -> str:
     attribute, digits = entry["attribute"], decimals(entry)
     if entry["gap"]["value"] is None or entry["worst_group"] is None:
         reason = entry["gap"]["note"] or entry["note"] or "undefined"
         return f"{attribute}: groups cannot be compared: {reason}"
     overall = figure(entry["overall"]["value"], digits)
-    if entry["gap"]["value"] <= 1e-12:
+    if entry["gap"]["value"] <= _ROUNDING:
         said = f"{attribute}: the groups that take part all have {figure(entry['worst']['value'], digits)}, {overall} overall"
     else:
         worst = entry["groups"][entry["worst_group"]]
         of = "" if worst["patients"] == worst["n"] else f" of {worst['patients']} patients"
         said = f"worst group: {attribute}={entry['worst_group']}, n={worst['n']}{of}, {span(worst, digits)} against {overall} overall"
-    return f"{said}; {_chance(entry)}"
-
-
-def _chance(entry: Mapping[str, Any]) -> str:
-    p = entry["p_holm"]
-    if p is None:
-        return "whether this is chance was not tested"
-    verdict = "this is unlikely to be chance" if p <= SIGNIFICANT else "this could be chance"
-    return f"{verdict}, {p_words(p, entry['tests'])}"
+    if entry["p_holm"] is None:
+        return f"{said}; whether this is chance was not tested"
+    return f"{said}; {chance(entry['p_value'], entry['p_holm'], entry['tests'], permutations)}"
 
 
 def _gap(entry: Mapping[str, Any]) -> str:
@@ -98,31 +119,26 @@ def _gap(entry: Mapping[str, Any]) -> str:
     said = f"gap {span(gap, digits)}"
     if gap["low"] is None:
         return said + (f" ({gap['note']})" if gap["note"] else "")
-    if gap["low"] <= 0:
+    more = []
+    if gap["low"] <= _ROUNDING:
         said += ", not distinguishable from 0"
-        more = []
-        if gap["floor"] is not None:
-            more.append(f"noise floor {figure(gap['floor'], digits)}")
-        if entry["detectable"] is not None:
-            more.append(f"this set could have shown {figure(entry['detectable'], digits)}")
-        return said + (": " + ", ".join(more) if more else "")
+    elif gap["corrected"] is not None:
+        more.append(f"corrected {figure(gap['corrected'], digits)}")
     if gap["floor"] is not None:
-        said += f", of which noise alone would make {figure(gap['floor'], digits)}"
-    return said
+        more.append(f"noise floor {figure(gap['floor'], digits)}")
+    if gap["low"] <= _ROUNDING and entry["detectable"] is not None:
+        more.append(f"this set could have shown {figure(entry['detectable'], digits)}")
+    return said + (": " + ", ".join(more) if more else "")
 
 
 def _failures(entry: Mapping[str, Any]) -> str:
-    failed, n, imputed, digits = (
-        entry["overall"]["n_failed"],
-        entry["overall"]["n"],
-        entry["imputed_gap"],
-        decimals(entry),
-    )
+    failed, n = entry["overall"]["n_failed"], entry["overall"]["n"]
+    imputed, digits = entry["imputed_gap"], decimals(entry)
     if not failed:
         return ""
-    said = f"{failed} of {n} samples failed"
-    if imputed["low"] is None or imputed["high"] is None:
-        return said + " and are not scored" + (f" ({imputed['note']})" if imputed["note"] else "")
+    said = f"{failed} of {n} samples failed and are not scored"
+    if entry["gap"]["value"] is None or imputed["low"] is None or imputed["high"] is None:
+        return said
     said += f": were they answered, the gap could be {figure(imputed['low'], digits)} to {figure(imputed['high'], digits)}"
     if imputed["survives"] is None:
         return said
@@ -131,35 +147,35 @@ def _failures(entry: Mapping[str, Any]) -> str:
     )
 
 
-def paired_sentence(entry: Mapping[str, Any], other: str, pair: Mapping[str, Any]) -> str:
+def paired_sentence(entry: Mapping[str, Any], other: str, pair: Mapping[str, Any], permutations: int) -> str:
     """Return what the comparison of two runs on one (metric, attribute) says: overall, by group, and whose gap is larger.
 
     Args:
         entry: The entry of this run.
         other: The other run's label.
         pair: The paired numbers, this run minus the other, all but the sentence.
+        permutations: How many there were.
     """
     digits, attribute = decimals(entry), entry["attribute"]
-    said = [f"{entry['run']} minus {other}: {span(pair['overall'], digits, sign=True)} overall"]
+    who = f"{entry['run']} minus {other}"
+    if pair["overall"]["value"] is None:
+        return f"{who}: undefined" + (f" ({pair['note']})" if pair["note"] else "")
+    said = [f"{who}: {span(pair['overall'], digits, sign=True)} overall"]
+    gap = pair["gap"]
+    if gap["value"] is None:
+        return f"{said[0]}; gaps cannot be compared: {gap['note'] or pair['note'] or 'undefined'}"
     p = pair["interaction_p_holm"]
     if p is None:
         said.append(f"whether the difference depends on {attribute} was not tested")
-    elif p <= SIGNIFICANT:
-        said.append(f"the difference depends on {attribute}, {p_words(p, pair['tests'])}")
     else:
-        said.append(
-            f"that the difference depends on {attribute} cannot be told from chance, {p_words(p, pair['tests'])}"
-        )
-    gap = pair["gap"]
-    if gap["value"] is None:
-        said.append(f"gaps cannot be compared: {gap['note'] or 'undefined'}")
-        return "; ".join(said)
+        words = chance(pair["interaction_p"], p, pair["tests"], permutations)
+        said.append(f"does the difference depend on {attribute}? {words}")
     shown = f"gap {span(gap, digits, sign=True)}"
     if gap["low"] is None or gap["high"] is None:
         said.append(shown)
-    elif gap["low"] > 0:
+    elif gap["low"] > _ROUNDING:
         said.append(f"{shown}: {entry['run']} has the larger gap")
-    elif gap["high"] < 0:
+    elif gap["high"] < -_ROUNDING:
         said.append(f"{shown}: {other} has the larger gap")
     else:
         said.append(f"{shown}: whose gap is larger cannot be told")
@@ -168,4 +184,6 @@ def paired_sentence(entry: Mapping[str, Any], other: str, pair: Mapping[str, Any
         said.append(
             f"worst group {mine} in both" if mine == theirs else f"worst group {mine} here, {theirs} there"
         )
+    if pair["note"]:
+        said.append(pair["note"])
     return "; ".join(said)

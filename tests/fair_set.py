@@ -44,7 +44,7 @@ def sample(row, variant):
                 continue
             swap = f"{attribute}={value}"
             said = {**text, "told": text["told"].replace(f"{attribute}={row[attribute]}", swap)}
-            yield dataclasses.replace(made, id=f"{row['id']}+{swap}", text=said, groups={**groups, "swapped": swap})
+            yield dataclasses.replace(made, id=f"{row['id']}+{swap}", text=said, groups={**groups, "swapped": swap}, base=row["id"])
 
 
 def prompt(sample, card):

@@ -241,7 +241,7 @@ def test_pair_is_the_difference_of_the_two_runs(both: dict[str, Any]) -> None:
     for name in ("gap", "worst", "fap", "es", "deviation"):
         assert pair[name]["value"] == pytest.approx(one[name]["value"] - two[name]["value"])
     assert pair["interaction_p_holm"] < 0.05  # the planted gap is model1's alone
-    assert "the difference depends on race" in pair["sentence"]
+    assert "does the difference depend on race? this is unlikely to be chance" in pair["sentence"]
     assert pair["sentence"].startswith("model1 minus model2: ")
 
 
