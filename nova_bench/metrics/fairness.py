@@ -162,7 +162,7 @@ def _values(scores: Mapping[str, float]) -> np.ndarray:
     if not scores:
         raise UsageError("there are no groups: expected a mapping from each group to its score")
     for name, value in scores.items():
-        if not math.isfinite(value):
+        if value is None or not math.isfinite(value):  # None is what reports print for undefined
             raise UsageError(
                 f"group {name!r} has the score {value}, expected a finite number; leave groups without a score out"
             )

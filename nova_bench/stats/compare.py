@@ -6,7 +6,9 @@ in ``docs/fairness_statistics.md``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,26 +101,24 @@ def compare_table(
     groupings = [Grouping.of(table, attribute, patients) for attribute in attributes]
     is_answered = np.asarray(table.status != "failed")
     lines = Lines(table if is_answered.all() else table.take(is_answered))
-    everybody = lines.measure(
-        metrics, np.zeros(len(lines.table), np.int64), [()], resamples=resamples, seed=seed
-    )
     sides = None
     if worst is not None and best is not None and not is_answered.all():
         sides = Lines(worst), Lines(best)
-    made = []
-    for grouping in groupings:
-        measured = measure_groups(lines, metrics, grouping, grouping.codes[is_answered], settings)
-        bases = [
-            basis_of(table, metric, grouping, groups, everyone[0], settings)
-            for metric, groups, everyone in zip(metrics, measured, everybody, strict=True)
-        ]
-        p_values = _permuted(bases, attribute=grouping.attribute, settings=settings)
-        made.append(
-            [
-                comparison_of(basis, grouping, groups, everyone[0], p_value, _imputed(sides, basis, grouping))
-                for basis, groups, everyone, p_value in zip(bases, measured, everybody, p_values, strict=True)
-            ]
+    # Drawing resamples is most of the work, and NumPy does it without holding Python's lock.
+    with ThreadPoolExecutor(min(len(attributes) + 1, os.cpu_count() or 1)) as pool:
+        everybody = pool.submit(
+            lines.measure,
+            metrics,
+            np.zeros(len(lines.table), np.int64),
+            [()],
+            resamples=resamples,
+            seed=seed,
         )
+        jobs = [
+            pool.submit(_of_attribute, lines, metrics, grouping, settings, everybody, table, sides)
+            for grouping in groupings
+        ]
+        made = [job.result() for job in jobs]
     return [of_attribute[m] for m in range(len(metrics)) for of_attribute in made]
 
 
@@ -168,6 +168,30 @@ def compare_groups(
         worst=worst,
         best=best,
     )[0]
+
+
+def _of_attribute(
+    lines: Lines,
+    metrics: Sequence[Metric],
+    grouping: Grouping,
+    settings: Settings,
+    everybody: Future[list[list[Measured]]],
+    table: Table,
+    sides: tuple[Lines, Lines] | None,
+) -> list[Comparison]:
+    """Return the comparisons of all metrics over one attribute."""
+    codes = grouping.codes if lines.table is table else grouping.codes[np.asarray(table.status != "failed")]
+    measured = measure_groups(lines, metrics, grouping, codes, settings)
+    overall = [groups[0] for groups in everybody.result()]
+    bases = [
+        basis_of(table, metric, grouping, groups, everyone, settings)
+        for metric, groups, everyone in zip(metrics, measured, overall, strict=True)
+    ]
+    p_values = _permuted(bases, grouping.attribute, settings)
+    return [
+        comparison_of(basis, grouping, groups, everyone, p_value, _imputed(sides, basis, grouping))
+        for basis, groups, everyone, p_value in zip(bases, measured, overall, p_values, strict=True)
+    ]
 
 
 def _permuted(bases: Sequence[Basis], attribute: str, settings: Settings) -> list[float | None]:

@@ -163,6 +163,7 @@ class Lines:
         return [found[metric.name] for metric in metrics]
 
     def _whole(self, metric: Metric) -> Terms:
+        """Return the terms of all patients; two threads may both work them out, to the same result."""
         if metric.name not in self._terms:
             self._terms[metric.name] = ratio_terms(self.table, metric, self.patients, self.n_patients)
         return self._terms[metric.name]

@@ -105,13 +105,19 @@ def permutation_p_values(
         )
 
     # Both are worked out by the same code: the largest group's sums are what the others leave of the total.
-    observed = statistics(_sums(stacked, [[np.flatnonzero(labels == g) for g in range(n_groups)]], counts))[0]
+    largest = int(np.argmax(counts))
+    small = [g for g in range(n_groups) if g != largest]
+    n_small = int(counts[small].sum())
+    seen = np.concatenate([np.flatnonzero(labels == g) for g in small])[None]
+    observed = statistics(_sums(stacked, seen, counts, largest))[0]
     limit = observed - _TIE * np.maximum(1.0, np.abs(observed))
     reached = np.zeros(len(terms), dtype=np.int64)
     chunk = max(1, _CHUNK // len(labels))
     for start in range(0, permutations, chunk):
-        drawn = [_draw(generator, counts, len(labels)) for _ in range(min(chunk, permutations - start))]
-        permuted = statistics(_sums(stacked, drawn, counts))
+        drawn = np.empty((min(chunk, permutations - start), n_small), dtype=np.int64)
+        for line in drawn:
+            line[:] = generator.choice(len(labels), n_small, replace=False)
+        permuted = statistics(_sums(stacked, drawn, counts, largest))
         reached += (~(permuted < limit)).sum(axis=0)  # NaN, a permutation without a value, counts against us
     return [
         1.0 if scale == 0 else float(1 + count) / (1 + permutations)
@@ -165,27 +171,27 @@ def _quadratic(z: np.ndarray) -> np.ndarray:
     return np.concatenate([z, z[:, rows] * z[:, columns]], axis=1)
 
 
-def _draw(generator: np.random.Generator, counts: np.ndarray, patients: int) -> list[np.ndarray]:
-    """Return the patients of each group in one permutation; the largest group, which gets the rest, is left empty."""
-    largest = int(np.argmax(counts))
-    small = np.where(np.arange(len(counts)) == largest, 0, counts)
-    chosen = generator.choice(patients, int(small.sum()), replace=False)
-    return np.split(chosen, np.cumsum(small)[:-1])
+def _sums(columns: np.ndarray, drawn: np.ndarray, counts: np.ndarray, largest: int) -> np.ndarray:
+    """Return (b, G, columns), the sums over each group's patients.
 
-
-def _sums(columns: np.ndarray, drawn: Sequence[Sequence[np.ndarray]], counts: np.ndarray) -> np.ndarray:
-    """Return (b, G, columns): the sums over each group's patients."""
-    largest, n_groups = int(np.argmax(counts)), len(counts)
-    sums = np.empty((len(drawn), n_groups, columns.shape[1]))
+    Args:
+        columns: float array (patients, columns).
+        drawn: int array (b, k), the patients of all groups but the largest, one group after the other.
+        counts: int array (G,), the groups' sizes.
+        largest: The group that has the rest.
+    """
+    sums = np.empty((len(drawn), len(counts), columns.shape[1]))
     member = np.zeros((len(drawn), len(columns)))
-    lines = np.arange(len(drawn))
-    for g in range(n_groups):
+    lines = np.arange(len(drawn))[:, None]
+    start = 0
+    for g, count in enumerate(counts.tolist()):
         if g == largest:
             continue
-        chosen = (np.repeat(lines, counts[g]), np.concatenate([groups[g] for groups in drawn]))
+        chosen = lines, drawn[:, start : start + count]
         member[chosen] = 1.0
         sums[:, g] = member @ columns
         member[chosen] = 0.0
+        start += count
     sums[:, largest] = columns.sum(axis=0) - np.delete(sums, largest, axis=1).sum(axis=1)
     return sums
 
