@@ -70,16 +70,21 @@ def safe(text: object, limit: int | None = NAME_LIMIT) -> str:
     >>> safe("a\u202eb\x1b[0m"), safe("abcdefgh", 5)
     ('a⟨U+202E⟩b⟨U+001B⟩[0m', 'ab…gh')
     """
-    raw = "" if text is None else str(text)
-    if limit is not None and len(raw) > limit:
-        tail = (limit - 1) // 2
-        raw = raw[: limit - 1 - tail] + "…" + raw[len(raw) - tail :]
+    raw = _shortened("" if text is None else str(text), limit)
     if raw.isascii() and raw.isprintable():
         return raw
-    return "".join(
+    shown = "".join(
         f"⟨U+{ord(mark):04X}⟩" if unicodedata.category(mark) in ("Cc", "Cf", "Cs", "Zl", "Zp") else mark
         for mark in raw
     )
+    return _shortened(shown, limit)
+
+
+def _shortened(text: str, limit: int | None) -> str:
+    if limit is None or len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return text[: limit - 1 - tail] + "…" + text[len(text) - tail :]
 
 
 def sentence(entry: Entry) -> str:
@@ -201,9 +206,9 @@ def swaps(document: Entry) -> Iterator[tuple[Entry, str, Entry]]:
     headlines = {part.task.partition("@")[0]: part.headline for part in parts(document)}
     for record in document.get("counterfactual") or ():
         metrics = record.get("metrics") or {}
-        wanted = headlines.get(record["task"])
+        wanted = headlines.get(str(record["task"]), "")
         name = wanted if wanted in metrics else next(iter(metrics), "")
-        yield record, name, metrics.get(name, {})
+        yield record, str(name), metrics.get(name, {})
 
 
 def undefined(part: Part, metrics: Sequence[str]) -> Iterator[str]:
