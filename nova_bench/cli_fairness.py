@@ -102,15 +102,18 @@ def split_names(given: Sequence[str] | None) -> list[str]:
 def _fairness(parsed: argparse.Namespace) -> int:
     document = _of_tables(parsed) if parsed.table else _of_runs(parsed)
     if parsed.out is not None:
-        from nova_bench import fairness_page
+        from nova_bench.fairness_page import write
 
-        fairness_page.write(document, parsed.out)
+        write(document, parsed.out)
     if parsed.json:
         print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
     else:
-        from nova_bench import render, render_fairness
+        from nova_bench.render import console
+        from nova_bench.render_fairness import report
 
-        render.console().print(render_fairness.report(document))
+        console().print(report(document))
+        if parsed.out is not None:
+            print(f"The page is {parsed.out / 'index.html'}")
     return INCOMPLETE if is_incomplete(document) else DONE
 
 

@@ -140,11 +140,11 @@ def _failures(entry: Mapping[str, Any]) -> str:
     if entry["gap"]["value"] is None or imputed["low"] is None or imputed["high"] is None:
         return said
     said += f": were they answered, the gap could be {figure(imputed['low'], digits)} to {figure(imputed['high'], digits)}"
-    if imputed["survives"] is None:
-        return said
-    return said + (
-        ", and survives whatever they are" if imputed["survives"] else ", and may not survive them"
-    )
+    if imputed["survives"]:
+        return f"{said}, and a gap remains whatever the answers are"
+    if imputed["survives"] is False and (entry["gap"]["low"] or 0) > _ROUNDING:
+        return f"{said}, and at its smallest is not distinguishable from 0"
+    return said
 
 
 def paired_sentence(entry: Mapping[str, Any], other: str, pair: Mapping[str, Any], permutations: int) -> str:

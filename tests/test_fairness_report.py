@@ -210,6 +210,22 @@ def test_tests_are_corrected_over_metrics_attributes_and_models(
         assert corrected == pytest.approx(highest)
 
 
+def test_too_few_permutations_for_the_tests_are_no_verdict(home: Path) -> None:
+    few = FairnessSettings(resamples=50, permutations=99)
+    found = entry(
+        nb.fairness([home / "planted"], metrics=["accuracy", "points", "error"], settings=few),
+        "accuracy",
+        "race",
+    )
+    assert found["p_value"] == 0.01
+    assert found["p_holm"] == 0.06 > 0.05
+    assert (
+        "p=0.06 (Holm, 6 tests) is the smallest that 99 permutations can show for so many tests"
+        in found["sentence"]
+    )
+    assert "chance" not in found["sentence"]
+
+
 # Two runs
 
 
@@ -273,6 +289,13 @@ def test_runs_of_another_protocol_are_not_paired_and_it_is_said(home: Path, tmp_
         assert f"not paired with {other}: they differ in limit" in found["note"]
 
 
+def test_runs_with_another_number_of_repeats_are_not_paired_and_it_is_said(home: Path) -> None:
+    run_fair(home, answers(home / "set", {None: 0.6}, 5), "twice", repeats=2)
+    document = nb.fairness([home / "even", home / "twice"], by=["race"], metrics=["accuracy"], settings=QUICK)
+    assert [e["paired"] for e in document["comparisons"]] == [{}, {}]
+    assert "not paired with model5: they differ in repeats" in document["comparisons"][0]["note"]
+
+
 def test_two_runs_of_one_model_are_told_apart_by_their_folders(home: Path) -> None:
     run_fair(home, answers(home / "set", PLANTED, 1), "again")
     document = nb.fairness(
@@ -318,6 +341,22 @@ def test_failed_answers_are_counted_imputed_and_make_the_report_incomplete(
     assert imputed["interval_low"] <= imputed["low"]
     assert imputed["survives"] is (imputed["interval_low"] > 0)
     assert f"{len(failed)} of {found['overall']['n']} samples failed" in found["sentence"]
+    # Against another run, both on what both have answered.
+    both = nb.fairness([home / "failing", home / "even"], by=["race"], metrics=["accuracy"], settings=QUICK)
+    pair = entry(both, "accuracy", "race", "some")["paired"]["model2"]
+    left = found["overall"]["n"] - len(failed)
+    assert pair["note"] == f"on the {left} of {found['overall']['n']} samples that both answered"
+    assert pair["interaction_p"] < 0.05
+
+
+def test_run_of_which_nothing_was_answered_is_not_paired(home: Path) -> None:
+    def absent(request: nb.Request) -> str:
+        raise OSError("gone")
+
+    run_fair(home, absent, "absent")
+    document = nb.fairness([home / "absent", home / "even"], settings=QUICK)
+    assert all(e["paired"] == {} for e in document["comparisons"])
+    assert all("no sample was answered by both" in e["note"] for e in document["comparisons"])
 
 
 def test_all_failed_is_null_everywhere_and_no_guess(home: Path) -> None:
@@ -428,6 +467,18 @@ def test_command_prints_the_same_document_each_time(home: Path, planted: dict[st
     assert one.stderr == ""
     printed = json.loads(one.stdout)
     assert printed["comparisons"] == planted["comparisons"]
+
+
+def test_command_prints_tables_with_the_sentences_and_writes_a_page(home: Path) -> None:
+    words = ("fairness", "planted", "even", "--by", "race", "--metric", "accuracy", "--permutations", "99")
+    done = nova(home, *words, "--out", "page")
+    assert done.returncode == 0, done.stderr
+    assert "worst group: race=black" in done.stdout
+    assert done.stdout.endswith("The page is page/index.html\n")
+    page = (home / "page" / "index.html").read_text()
+    assert "worst group: race=black" in page
+    printed = nova(home, *words, "--json")
+    assert json.loads((home / "page" / "fairness.json").read_text()) == json.loads(printed.stdout)
 
 
 # Swapped demographics

@@ -141,7 +141,7 @@ def _both_answered(a: Comparison, b: Comparison) -> tuple[Comparison, Comparison
             es_alpha=settings.es_alpha,
             min_patients=settings.min_patients,
             resamples=settings.resamples,
-            permutations=0,
+            permutations=settings.permutations,  # the test of the difference takes as many
             seed=settings.seed,
             alpha=settings.alpha,
         )
