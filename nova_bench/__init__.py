@@ -22,6 +22,7 @@ _HOMES = {
     "Cell": "types",
     "Context": "types",
     "DataError": "errors",
+    "FairnessSettings": "fairness_document",
     "Frame": "boxes",
     "GenParams": "types",
     "Image": "images",
@@ -45,6 +46,8 @@ _HOMES = {
     "UsageError": "errors",
     "each": "adapter",
     "evaluate": "run",
+    "fairness": "fairness_report",
+    "fairness_table": "score_table",
     "find_runs": "run",
     "from_table": "metrics.lifted",
     "load_model": "catalog",
@@ -60,9 +63,12 @@ if TYPE_CHECKING:
     from nova_bench.catalog import load_model, load_task
     from nova_bench.data import Source
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
+    from nova_bench.fairness_document import FairnessSettings
+    from nova_bench.fairness_report import fairness
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
     from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
+    from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
     from nova_bench.table import Table
     from nova_bench.task import Reference, Task
@@ -92,6 +98,7 @@ __all__ = [
     "Cell",
     "Context",
     "DataError",
+    "FairnessSettings",
     "Frame",
     "GenParams",
     "Image",
@@ -116,6 +123,8 @@ __all__ = [
     "backends",
     "each",
     "evaluate",
+    "fairness",
+    "fairness_table",
     "find_runs",
     "from_table",
     "load_model",
