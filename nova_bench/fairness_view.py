@@ -174,11 +174,18 @@ def reason(entry: Entry) -> str:
 
 
 def notes(entry: Entry) -> Iterator[str]:
-    """Yield the notes of a comparison (or of a pair's) and of its numbers, each once, and only those that its sentence does not have."""
+    """Yield the notes of a comparison (or of a pair's) and of its numbers, each piece once, and none that is said beside them anyway.
+
+    What is said anyway is the sentence, and which groups are left out and why (`group_notes`).
+    """
     found = (entry.get("note"), *((entry.get(name) or {}).get("note") for name in COMPOSITES))
     said = sentence(entry)
-    shown = dict.fromkeys(safe(note, SENTENCE_LIMIT) for note in found if note)
-    yield from (note for note in shown if note not in said)
+    pieces: dict[str, None] = {}
+    for note in found:
+        for piece in safe(note, SENTENCE_LIMIT).split("; "):
+            if piece and piece not in said and not piece.startswith("left out of composites"):
+                pieces[piece] = None
+    yield from pieces
 
 
 def group_notes(entries: Sequence[Entry]) -> Iterator[str]:
