@@ -219,15 +219,23 @@ def swaps(document: Entry) -> Iterator[tuple[Entry, str, Entry]]:
 
 
 def undefined(part: Part, metrics: Sequence[str]) -> Iterator[str]:
-    """Yield why comparisons of some metrics have no gap, each reason once with the attributes it is for."""
+    """Yield why comparisons of some metrics have no gap, each reason once with what it is for."""
     found: dict[str, dict[str, None]] = {}
     for metric in metrics:
         for attribute in part.attributes:
             for entry in part.of(metric, attribute):
                 if why := reason(entry):
-                    found.setdefault(why, {})[safe(attribute)] = None
-    for why, attributes in found.items():
-        yield f"{', '.join(attributes)}: {why}"
+                    found.setdefault(why, {})[safe(metric if blank(part, metric) else attribute)] = None
+    for why, names in found.items():
+        yield f"{', '.join(names)}: {why}"
+
+
+def blank(part: Part, metric: str) -> str:
+    """Return why a metric has no value anywhere, as where a package is missing; nothing where it has one."""
+    entries = [entry for attribute in part.attributes for entry in part.of(metric, attribute)]
+    if any(entry["overall"]["value"] is not None or not reason(entry) for entry in entries):
+        return ""
+    return "; ".join(dict.fromkeys(reason(entry) for entry in entries))
 
 
 def standing_out(part: Part, metric: str) -> str:
