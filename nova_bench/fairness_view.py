@@ -93,16 +93,18 @@ def sentence(entry: Entry) -> str:
 
 
 def digits(entry: Entry) -> int:
-    """Return how many decimals a comparison's scores are shown with: three on a scale of 1, fewer on wider ones.
+    """Return how many decimals a comparison's scores are shown with: three on a scale of 1, more for small scores, fewer on wide scales.
 
-    >>> digits({"range": [0, 1]}), digits({"range": [0, 100]})
-    (3, 1)
+    >>> digits({"range": [0, 1], "overall": {"value": 0.6}}), digits({"range": [0, 1], "overall": {"value": 0.01}})
+    (3, 4)
+    >>> digits({"range": None, "overall": {"value": 61.0}})
+    1
     """
-    if entry.get("range"):
-        span = abs(float(entry["range"][1]) - float(entry["range"][0]))
-    else:
-        span = abs(float((entry.get("overall") or {}).get("value") or 0.0))
-    return 3 if span <= 2 else 2 if span <= 20 else 1
+    value = abs(float((entry.get("overall") or {}).get("value") or 0.0))
+    span = abs(float(entry["range"][1]) - float(entry["range"][0])) if entry.get("range") else value
+    if span > 2:
+        return 2 if span <= 20 else 1
+    return 4 if 0 < value < 0.1 else 3
 
 
 def number(value: float | None, decimals: int = 3) -> str:
@@ -219,15 +221,23 @@ def swaps(document: Entry) -> Iterator[tuple[Entry, str, Entry]]:
 
 
 def undefined(part: Part, metrics: Sequence[str]) -> Iterator[str]:
-    """Yield why comparisons of some metrics have no gap, each reason once with the attributes it is for."""
+    """Yield why comparisons of some metrics have no gap, each reason once with what it is for."""
     found: dict[str, dict[str, None]] = {}
     for metric in metrics:
         for attribute in part.attributes:
             for entry in part.of(metric, attribute):
                 if why := reason(entry):
-                    found.setdefault(why, {})[safe(attribute)] = None
-    for why, attributes in found.items():
-        yield f"{', '.join(attributes)}: {why}"
+                    found.setdefault(why, {})[safe(metric if blank(part, metric) else attribute)] = None
+    for why, names in found.items():
+        yield f"{', '.join(names)}: {why}"
+
+
+def blank(part: Part, metric: str) -> str:
+    """Return why a metric has no value anywhere, as where a package is missing; nothing where it has one."""
+    entries = [entry for attribute in part.attributes for entry in part.of(metric, attribute)]
+    if any(entry["overall"]["value"] is not None or not reason(entry) for entry in entries):
+        return ""
+    return "; ".join(dict.fromkeys(reason(entry) for entry in entries))
 
 
 def standing_out(part: Part, metric: str) -> str:
