@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nova_bench import __version__
+from nova_bench import __version__, cli_show
+from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
 from nova_bench.errors import NovaBenchError, UsageError
 
 if TYPE_CHECKING:
-    from nova_bench.run import Run, Settings
-
-DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
+    from nova_bench.run import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,18 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     demo.set_defaults(verb=_demo)
 
-    listing = verbs.add_parser("list", help="tasks, adapters, suites, metrics")
-    listing.add_argument("what", nargs="?", choices=("tasks", "adapters", "suites", "metrics"))
-    listing.add_argument("--json", action="store_true")
-    listing.set_defaults(verb=_list)
-
-    show = verbs.add_parser("show", help="a task's, adapter's, suite's or metric's page")
-    show.add_argument("name")
-    show.set_defaults(verb=_show)
-
-    doctor = verbs.add_parser("doctor", help="what this installation has and lacks")
-    doctor.add_argument("--json", action="store_true")
-    doctor.set_defaults(verb=_doctor)
+    cli_show.add_verbs(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(
@@ -118,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="accept the data set's licence (see show TASK); remembered",
     )
+    run.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
     run.add_argument(
         "--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)"
     )
@@ -138,32 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--no-slices", dest="slices", action="store_false", help="only the overall numbers")
     report.set_defaults(verb=_report, fresh=False)
+
     return parser
-
-
-def _settings(parsed: argparse.Namespace) -> Settings:
-    from nova_bench.run import Settings
-
-    home = Path.home()
-    return Settings(
-        cache=Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "nova_bench",
-        config=Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "nova_bench",
-        accept_license=getattr(parsed, "accept_license", False),
-        command=["nova-bench", *parsed.words],
-    )
-
-
-def _pairs(given: Sequence[str], flag: str) -> dict[str, str]:
-    """Return the mapping of ``key=value`` words."""
-    pairs: dict[str, str] = {}
-    for word in given:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{flag} {word!r}: expected key=value")
-        if key in pairs:
-            raise UsageError(f"{flag} {key} is given twice")
-        pairs[key] = value
-    return pairs
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -173,7 +138,7 @@ def _run(parsed: argparse.Namespace) -> int:
     for word in parsed.tasks:
         names, data = expand(word)
         asked += [(name, parsed.data or data or "full") for name in names]
-    options = _pairs(parsed.options, "-o")
+    options = pairs(parsed.options, "-o")
     if parsed.concurrency is not None:
         if parsed.concurrency < 1:
             raise UsageError(f"--concurrency {parsed.concurrency}: expected 1 or more")
@@ -205,9 +170,10 @@ def _evaluate(
                 out=folder,
                 limit=getattr(parsed, "limit", None),
                 repeats=getattr(parsed, "repeats", 1),
-                params=_pairs(getattr(parsed, "params", []), "-p"),
-                settings=_settings(parsed),
+                params=pairs(getattr(parsed, "params", []), "-p"),
+                settings=settings_of(parsed),
                 watch=watch.show,
+                allow_hosted=getattr(parsed, "allow_hosted", False),
             )
         runs.append(run)
         progress = run.progress
@@ -244,7 +210,7 @@ def _report(parsed: argparse.Namespace) -> int:
     from nova_bench.run import find_runs, open_run
 
     folders = [folder for given in parsed.runs for folder in find_runs(given)]
-    runs = [open_run(folder, data=parsed.data, settings=_settings(parsed)) for folder in folders]
+    runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]
     return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
 
 
@@ -311,128 +277,6 @@ def _demo(parsed: argparse.Namespace) -> int:
             f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization"
         )
     return code
-
-
-def _list(parsed: argparse.Namespace) -> int:
-    from nova_bench import catalog
-
-    wanted = (parsed.what,) if parsed.what else ("suites", "tasks", "adapters")
-    found: dict[str, list[dict[str, str]]] = {}
-    if "suites" in wanted:
-        found["suites"] = [
-            {"name": name, "about": suite["about"], "tasks": " ".join(suite["tasks"])}
-            for name, suite in catalog.suites().items()
-        ]
-    if "tasks" in wanted:
-        found["tasks"] = [
-            {"name": task.name, "about": task.about(), "from": task.door}
-            for task in catalog.find_all("tasks")
-        ]
-    if "adapters" in wanted:
-        found["adapters"] = [
-            {
-                "name": adapter.name,
-                "about": header.get("name", "") if isinstance(header, dict) else header,
-                "from": adapter.door,
-            }
-            for adapter, header in catalog.describe_adapters()
-        ]
-    if "metrics" in wanted:
-        tasks = [catalog.load_task(task.name) for task in catalog.find_all("tasks")]
-        found["metrics"] = [
-            {"name": metric.name, "task": task.name, "about": metric.about}
-            for task in tasks
-            for metric in task.metrics
-        ]
-    if parsed.json:
-        print(json.dumps({"schema_version": 1, **found}, indent=1))
-        return DONE
-    # Plain columns and no rich: this verb answers at once.
-    for kind, entries in found.items():
-        print(f"{kind}:")
-        width = max((len(entry["name"]) for entry in entries), default=0)
-        for entry in entries:
-            print(f"  {entry['name']:<{width}}  {entry['about']}")
-    return DONE
-
-
-def _show(parsed: argparse.Namespace) -> int:
-    from nova_bench import catalog, render
-    from nova_bench.errors import UnknownNameError
-    from nova_bench.task import split_spelling
-
-    console = render.console()
-    suites = catalog.suites()
-    names = {kind: [found.name for found in catalog.find_all(kind)] for kind in ("tasks", "adapters")}
-    head = split_spelling(parsed.name)[0]
-    if parsed.name in suites:
-        console.print(
-            render.listing(parsed.name, ("task",), [(task,) for task in suites[parsed.name]["tasks"]])
-        )
-        console.print(suites[parsed.name]["about"])
-    elif head in names["tasks"]:
-        for part in render.task_page(catalog.load_task(head)):
-            console.print(part)
-    elif parsed.name in names["adapters"] or "/" in parsed.name:
-        found = catalog.find("adapters", parsed.name)
-        header = found.header()
-        console.print(
-            render.listing(
-                found.name,
-                ("", ""),
-                [("about", found.about()), *((key, str(value)) for key, value in header.items())],
-            )
-        )
-        console.print(
-            render.listing(
-                "options",
-                ("option", "default"),
-                [(key, repr(value)) for key, value in catalog.adapter_options(found).items()],
-            )
-        )
-    else:
-        metrics = {
-            metric.name: (task, metric)
-            for task in map(catalog.load_task, names["tasks"])
-            for metric in task.metrics
-        }
-        if parsed.name not in metrics:
-            raise UnknownNameError(
-                "name",
-                parsed.name,
-                [*suites, *names["tasks"], *names["adapters"], *metrics],
-                "suites, tasks, adapters and metrics",
-            )
-        task, metric = metrics[parsed.name]
-        console.print(
-            render.listing(
-                metric.name,
-                ("", ""),
-                [("task", task.name), ("version", str(metric.version)), ("what it is", metric.about)],
-            )
-        )
-    return DONE
-
-
-def _doctor(parsed: argparse.Namespace) -> int:
-    from nova_bench.doctor import checkup
-
-    findings = checkup(_settings(parsed).cache, _settings(parsed).config)
-    if parsed.json:
-        print(json.dumps({"schema_version": 1, "findings": findings}, indent=1))
-    else:
-        from nova_bench import render
-
-        rows = [
-            (
-                {"ok": "ok", "lacks": "-", "fault": "FAULT"}[finding["state"]],
-                finding["what"],
-                finding["detail"],
-            )
-            for finding in findings
-        ]
-        render.console().print(render.listing("nova-bench doctor", ("", "what", ""), rows))
-    return INCOMPLETE if any(finding["state"] == "fault" for finding in findings) else DONE
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def cells(
     """
     made: list[Cell] = []
     signatures = {
-        metric.name: _signature(plan, scored, metric, resamples, seed, versions or {})
+        metric.name: cell_signature(
+            plan, scored, metric, resamples=resamples, seed=seed, versions=versions or {}
+        )
         for metric in plan.task.metrics
     }
     for name, key, mask in _slices(plan.task, scored.table):
@@ -135,9 +137,19 @@ def _value(table: Table, metric: Metric) -> float | None:
     return None if math.isnan(mean) else mean
 
 
-def _signature(
-    plan: Plan, scored: Scored, metric: Metric, resamples: int, seed: int, versions: Mapping[str, str]
+def cell_signature(
+    plan: Plan, scored: Scored, metric: Metric, *, resamples: int, seed: int, versions: Mapping[str, str]
 ) -> dict[str, Any]:
+    """Return the signature that all cells of one metric of a run share.
+
+    Args:
+        plan: The run's plan.
+        scored: Its rows.
+        metric: The metric.
+        resamples: Of the cluster bootstrap.
+        seed: Of the cluster bootstrap.
+        versions: Packages that had a part in the numbers.
+    """
     method = "none" if not metric.infer else "exact" if metric.sums is not None else "bootstrap"
     provenance = {
         "requests": scored.requests_hash[:12],

@@ -63,6 +63,7 @@ class _Line:
     split: str
     groups: Mapping[str, str | None]
     sample: Sample | None
+    base: str | None = None
 
 
 @dataclass(slots=True)
@@ -153,7 +154,14 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
         cluster = sample.cluster if sample.cluster != cluster else cluster
         for request in plan.requests(sample):
             line = _Line(
-                sample.id, cluster, request.repeat, "failed", sys.intern(sample.split), groups, sample
+                sample.id,
+                cluster,
+                request.repeat,
+                "failed",
+                sys.intern(sample.split),
+                groups,
+                sample,
+                sample.base,
             )
             try:
                 if unreadable is not None:
@@ -300,14 +308,17 @@ def _bounds(
 
 def _table(lines: Sequence[_Line], columns: Mapping[str, np.ndarray | Ragged]) -> Table:
     names = dict.fromkeys(name for line in lines for name in line.groups)
+    ids = _objects(line.id for line in lines)
+    has_copies = any(line.base is not None for line in lines)
     return Table(
-        id=_objects(line.id for line in lines),
+        id=ids,
         cluster=_objects(line.cluster for line in lines),
         repeat=np.array([line.repeat for line in lines], dtype=np.int64),
         status=_objects(line.status for line in lines),
         split=_objects(line.split for line in lines),
         groups={name: _objects(line.groups.get(name) for line in lines) for name in names},
         columns=dict(columns),
+        base=_objects(line.base or line.id for line in lines) if has_copies else ids,
     )
 
 

@@ -172,10 +172,27 @@ def sign(
         "metric_version": metric.version,
         "judge": None,
     }
+    return seal(protocol, provenance)
+
+
+def seal(protocol: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the signature of a number whose protocol and provenance are known.
+
+    Args:
+        protocol: What decides comparability; the order of its keys is that of the text.
+        provenance: Shown, never compared.
+
+    >>> seal({"metric": "accuracy", "judge": None}, {})["text"]
+    'metric:accuracy'
+    """
     shown = {key: _text(value) for key, value in protocol.items() if value not in (None, {})}
-    identifier = digest(protocol)[:12]
     text = "|".join(f"{key}:{value}" for key, value in shown.items())
-    return {"id": identifier, "protocol": protocol, "provenance": dict(provenance), "text": text}
+    return {
+        "id": digest(protocol)[:12],
+        "protocol": dict(protocol),
+        "provenance": dict(provenance),
+        "text": text,
+    }
 
 
 def _text(value: Any) -> str:

@@ -85,6 +85,8 @@ class Table:
         split: object array (n,).
         groups: Attribute to object array (n,); None where unknown.
         columns: Column name to array (n,) or `Ragged` of n entries.
+        base: object array (n,), the id of the sample of which a line's sample is a counterfactual copy; its own id where it is none
+            (the default).
     """
 
     id: np.ndarray
@@ -94,6 +96,11 @@ class Table:
     split: np.ndarray
     groups: Mapping[str, np.ndarray]
     columns: Mapping[str, np.ndarray | Ragged]
+    base: np.ndarray = None  # type: ignore[assignment]  # set below where it is not given
+
+    def __post_init__(self) -> None:
+        if self.base is None:
+            object.__setattr__(self, "base", self.id)  # the same array: nearly no table has copies
 
     def __len__(self) -> int:
         return len(self.id)
@@ -116,8 +123,9 @@ class Table:
         """Return the lines at `index` (ints, or a boolean mask), in that order."""
         if index.dtype == bool:
             index = np.flatnonzero(index)
+        ids = self.id[index]
         return Table(
-            self.id[index],
+            ids,
             self.cluster[index],
             self.repeat[index],
             self.status[index],
@@ -127,6 +135,7 @@ class Table:
                 name: column.take(index) if isinstance(column, Ragged) else column[index]
                 for name, column in self.columns.items()
             },
+            ids if self.base is self.id else self.base[index],
         )
 
     @classmethod
@@ -137,8 +146,10 @@ class Table:
         """
         groups = dict.fromkeys(name for table in tables for name in table.groups)
         filled = [table for table in tables if len(table)] or list(tables[:1])
+        ids = np.concatenate([table.id for table in tables])
+        has_copies = any(table.base is not table.id for table in tables)
         return cls(
-            np.concatenate([table.id for table in tables]),
+            ids,
             np.concatenate([table.cluster for table in tables]),
             np.concatenate([table.repeat for table in tables]),
             np.concatenate([table.status for table in tables]),
@@ -150,6 +161,7 @@ class Table:
                 for name in groups
             },
             {name: stack_columns([table.columns[name] for table in filled]) for name in filled[0].columns},
+            np.concatenate([table.base for table in tables]) if has_copies else ids,
         )
 
     def cluster_codes(self) -> tuple[np.ndarray, int]:
@@ -162,11 +174,12 @@ class Table:
         return np.ones((1, len(self)))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a DataFrame: id, cluster, repeat, split, status, the groups, the columns (ragged ones as lists)."""
+        """Return a DataFrame: id, base, cluster, repeat, split, status, the groups, the columns (ragged ones as lists)."""
         import pandas as pd
 
         data: dict[str, Any] = {
             "id": self.id,
+            "base": self.base,
             "cluster": self.cluster,
             "repeat": self.repeat,
             "split": self.split,

@@ -107,6 +107,8 @@ class Sample:
     groups: Mapping[str, str | None]
     """Attribute to value, for slices and demographics; None is unknown."""
     split: str = "test"
+    base: str | None = None
+    """The id of the sample of which this one is a counterfactual copy; None where it is no copy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,44 @@
+"""What the verbs of the command line share: exit codes, settings, ``key=value`` words."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nova_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from nova_bench.run import Settings
+
+DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
+
+ALLOW_HOSTED = "let pictures and texts of a gated data set go to a vendor; your access to it must allow that"
+
+
+def settings_of(parsed: argparse.Namespace) -> Settings:
+    """Return where nova_bench keeps what is not a result, from the user's environment."""
+    from nova_bench.run import Settings
+
+    home = Path.home()
+    return Settings(
+        cache=Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "nova_bench",
+        config=Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "nova_bench",
+        accept_license=getattr(parsed, "accept_license", False),
+        command=["nova-bench", *parsed.words],
+    )
+
+
+def pairs(given: Sequence[str], flag: str) -> dict[str, str]:
+    """Return the mapping of ``key=value`` words."""
+    pairs: dict[str, str] = {}
+    for word in given:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} {word!r}: expected key=value")
+        if key in pairs:
+            raise UsageError(f"{flag} {key} is given twice")
+        pairs[key] = value
+    return pairs
