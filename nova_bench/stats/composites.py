@@ -94,7 +94,8 @@ class Composites:
             weight = self.levels.clusters - 1
             pooled = (weight * self.levels.clusters * self.levels.s**2).sum() / weight.sum()
             generator = keyed_generator(self.settings.seed, ("noise", self.attribute))
-            noise = noise + remainder * math.sqrt(pooled / self.rest) * generator.normal(size=len(noise))
+            half = remainder * math.sqrt(pooled / self.rest) * generator.normal(size=len(noise) // 2)
+            noise = noise + np.concatenate([half, -half])
         values = np.append(self.levels.values, self.overall.value)
         return values, np.concatenate([self.noise, noise[:, None]], axis=1)
 
@@ -239,7 +240,7 @@ class Composites:
         return Bounded(value, corrected, floor, min(low, value), max(high, value))
 
     def _inverted(self, spread: Spread, values: np.ndarray, noise: np.ndarray, factor: float) -> Bounded:
-        """Return a spread with its interval; where all values are equal its upper limit is that of the gap times a factor."""
+        """Return a spread with its interval; where there is no pattern its upper limit is that of the gap times a factor."""
         value = float(spread(values))
         if self.reason:
             return Bounded(value, note=self.reason)
@@ -247,7 +248,7 @@ class Composites:
         high = found.high
         if high is None:
             assert self.gap.high is not None  # there is no reason against intervals
-            high = factor * self.gap.high
+            high = max(factor * self.gap.high, value)
         elif self.is_noiseless:
             return Bounded(
                 value, value, 0.0, note="no interval: no group shows any variation between its patients"

@@ -201,7 +201,7 @@ def _mean_of_ratios(
 def by_repeat(table: Table, codes: np.ndarray) -> Iterator[tuple[Table, np.ndarray]]:
     """Yield each repeat's lines with the codes of their clusters."""
     repeats = np.unique(table.repeat)
-    if len(repeats) == 1:
+    if len(repeats) <= 1:
         yield table, codes
         return
     for repeat in repeats:

@@ -16,6 +16,7 @@ from nova_bench.stats.resampling import keyed_generator
 from nova_bench.stats.spreads import Spread
 
 DRAWS = 2000
+"""Each is used with both signs, so that noise has no mean: a spread far above it is not corrected by chance."""
 _GRID = 32
 _FLAT = 1e-9  # a pattern whose spread is below has no direction in which it could be stretched
 
@@ -27,7 +28,8 @@ class Inverted(NamedTuple):
         floor: What to expect of it if all groups were equal.
         corrected: The true spread at which the observed one is the median.
         low: Lower limit.
-        high: Upper limit; None where the observed values are all equal, so that there is no pattern to stretch.
+        high: Upper limit; None where there is no pattern to stretch: the observed values are all equal, or closer to each other
+            than noise alone would leave them in all but alpha / 2 of the cases.
     """
 
     floor: float
@@ -37,9 +39,10 @@ class Inverted(NamedTuple):
 
 
 def standard_draws(attribute: str, names: tuple[str, ...], *, seed: int = 0) -> np.ndarray:
-    """Return normal draws (2, 2000, G) and, as a third, chi-squared quantile levels in (0, 1): what t noise is made of.
+    """Return what noise is made of, float array (3, 4000, G): two sets of normal draws, and levels in (0, 1) for a chi-squared.
 
-    Each group has a generator of its own, keyed by (seed, attribute, group).
+    The second half of the draws is the first with the other sign. Each group has a generator of its own, keyed by (seed,
+    attribute, group).
 
     Args:
         attribute: What the groups are values of.
@@ -47,12 +50,13 @@ def standard_draws(attribute: str, names: tuple[str, ...], *, seed: int = 0) -> 
         seed: The generator's seed.
 
     >>> standard_draws("race", ("asian", "white")).shape
-    (3, 2000, 2)
+    (3, 4000, 2)
     """
     columns = []
     for name in names:
         generator = keyed_generator(seed, ("noise", attribute, name))
-        columns.append(np.concatenate([generator.normal(size=(2, DRAWS)), generator.random((1, DRAWS))]))
+        normal, level = generator.normal(size=(2, DRAWS)), generator.random((1, DRAWS))
+        columns.append(np.concatenate([np.tile(normal, 2) * np.repeat([1, -1], DRAWS), np.tile(level, 2)]))
     return np.stack(columns, axis=-1)
 
 
@@ -68,11 +72,12 @@ def t_noise(draws: np.ndarray, variance: np.ndarray, clusters: np.ndarray) -> np
 
 
 def chi_scale(draws: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Return draws (2000, G) of sqrt(chi2 / df), df = c_g + 3, by which a normal draw is divided to become one of t."""
+    """Return draws (4000, G) of sqrt(chi2 / df), df = c_g + 3, by which a normal draw is divided to become one of t."""
     import scipy.special
 
     df = moderated_df(clusters)
-    return np.asarray(np.sqrt(scipy.special.chdtri(df, draws[2]) / df))
+    half = np.sqrt(scipy.special.chdtri(df, draws[2, :DRAWS]) / df)
+    return np.concatenate([half, half])
 
 
 def invert(
@@ -119,4 +124,5 @@ def invert(
         part = (level - share[above - 1]) / rise if rise > 0 else 1.0
         return float(k[above - 1] + min(part, 1.0) * (k[above] - k[above - 1])) * observed
 
-    return Inverted(floor, first(0.5), first(alpha / 2), max(first(1 - alpha / 2), observed))
+    high = None if share[0] > 1 - alpha / 2 else max(first(1 - alpha / 2), observed)
+    return Inverted(floor, min(first(0.5), observed), first(alpha / 2), high)

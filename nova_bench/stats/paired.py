@@ -48,6 +48,7 @@ def compare_models(a: Comparison, b: Comparison) -> Paired:
     if a.basis is None or b.basis is None:
         raise UsageError("a comparison without its basis cannot be paired; pair what compare_groups returned")
     _check_same(a, b)
+    permutations = a.basis.settings.permutations
     a, b, common = _both_answered(a, b)
     first, second = a.basis, b.basis
     assert first is not None  # `_both_answered` returns what `compare_groups` made
@@ -87,7 +88,7 @@ def compare_models(a: Comparison, b: Comparison) -> Paired:
         metric=a.metric,
         attribute=a.attribute,
         overall=overall,
-        interaction_p=both.interaction(),
+        interaction_p=both.interaction(permutations),
         gap=distance_back(gap, scale),
         worst=_level_difference(worst, scale),
         deviation=distance_back(deviation, scale),
@@ -209,12 +210,12 @@ class _Both:
     def _alpha(self) -> float:
         return self.first.settings.alpha
 
-    def interaction(self) -> float | None:
-        """Return the p-value of "the difference is the same in every group"."""
+    def interaction(self, permutations: int) -> float | None:
+        """Return the p-value of "the difference is the same in every group"; None without permutations."""
         settings = self.first.settings
         if self.first.terms is None or self.second.terms is None:
             return gap_p_value(self.change)
-        if not settings.permutations:
+        if not permutations:
             return None
         terms = _difference_terms(self.first.terms, self.second.terms)
         carried = np.flatnonzero(terms.carried)
@@ -223,7 +224,7 @@ class _Both:
             self.first.labels[carried],
             len(self.a.names),
             keyed_generator(settings.seed, ("permutation", self.a.attribute)),
-            settings.permutations,
+            permutations,
         )[0]
 
     def gap(self) -> Bounded:

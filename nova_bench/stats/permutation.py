@@ -22,7 +22,8 @@ from nova_bench.stats.moderation import moderated
 PERMUTATIONS = 1999
 _TIE = 1e-9  # a tie broken by rounding raised an exact test's error from .02 to .16
 _CHUNK = 2**21  # entries of the 0-1 matrix held at once, 16 MB
-_CONSTANT = 1e-9  # of the values' size: what is below is rounding
+_CONSTANT = 1e-12  # of the values' size: patients that differ by less score the same
+_NOISE = 1e-18  # of a patient's variance: what rounding leaves of a variance that is 0
 
 
 class Terms(NamedTuple):
@@ -210,7 +211,7 @@ def _statistic(sums: np.ndarray, coefficients: np.ndarray, counts: np.ndarray, s
     squares = np.maximum((products * a[..., rows] * a[..., columns] * twice).sum(axis=-1), 0.0)
     clusters = np.maximum(counts, 2)
     variance = moderated(squares * clusters / (clusters - 1), clusters)
-    variance = np.maximum(variance, _CONSTANT**2 * scale / counts)
+    variance = np.maximum(variance, _NOISE * scale / counts)
     weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance != 0)
     together = weight.sum(axis=-1, keepdims=True)
     centre = np.divide(
