@@ -199,6 +199,7 @@ def _environment() -> Environment:
         "states": view.states,
         "shares": view.shares,
         "rows": lambda entry: [*view.group_rows(entry), ("all", entry["overall"], "")],
+        "blank": view.blank,
         "standing_out": view.standing_out,
         "series": lambda part, run: part.runs.index(run) % 6 + 1,
         "anchor": lambda part, *words: slug("to", part.task, *words),

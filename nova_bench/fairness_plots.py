@@ -25,8 +25,9 @@ def forest(part: view.Part, metric: str, attribute: str) -> Picture | None:
         attribute: One of its attributes.
     """
     entries = part.of(metric, attribute)
-    names = list(dict.fromkeys(name for entry in entries for name, _, _ in view.group_rows(entry)))
-    if not names:
+    rows = [row for entry in entries for row in view.group_rows(entry)]
+    names = list(dict.fromkeys(name for name, _, _ in rows))
+    if not any(group["value"] is not None for _, group, _ in rows):
         return None
     with canvas.style():
         legend = canvas.models(part, [entry["run"] for entry in entries])

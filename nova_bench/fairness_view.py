@@ -174,11 +174,18 @@ def reason(entry: Entry) -> str:
 
 
 def notes(entry: Entry) -> Iterator[str]:
-    """Yield the notes of a comparison (or of a pair's) and of its numbers, each once, and only those that its sentence does not have."""
+    """Yield the notes of a comparison (or of a pair's) and of its numbers, each piece once, and none that is said beside them anyway.
+
+    What is said anyway is the sentence, and which groups are left out and why (`group_notes`).
+    """
     found = (entry.get("note"), *((entry.get(name) or {}).get("note") for name in COMPOSITES))
     said = sentence(entry)
-    shown = dict.fromkeys(safe(note, SENTENCE_LIMIT) for note in found if note)
-    yield from (note for note in shown if note not in said)
+    pieces: dict[str, None] = {}
+    for note in found:
+        for piece in safe(note, SENTENCE_LIMIT).split("; "):
+            if piece and piece not in said and not piece.startswith("left out of composites"):
+                pieces[piece] = None
+    yield from pieces
 
 
 def group_notes(entries: Sequence[Entry]) -> Iterator[str]:
@@ -212,15 +219,23 @@ def swaps(document: Entry) -> Iterator[tuple[Entry, str, Entry]]:
 
 
 def undefined(part: Part, metrics: Sequence[str]) -> Iterator[str]:
-    """Yield why comparisons of some metrics have no gap, each reason once with the attributes it is for."""
+    """Yield why comparisons of some metrics have no gap, each reason once with what it is for."""
     found: dict[str, dict[str, None]] = {}
     for metric in metrics:
         for attribute in part.attributes:
             for entry in part.of(metric, attribute):
                 if why := reason(entry):
-                    found.setdefault(why, {})[safe(attribute)] = None
-    for why, attributes in found.items():
-        yield f"{', '.join(attributes)}: {why}"
+                    found.setdefault(why, {})[safe(metric if blank(part, metric) else attribute)] = None
+    for why, names in found.items():
+        yield f"{', '.join(names)}: {why}"
+
+
+def blank(part: Part, metric: str) -> str:
+    """Return why a metric has no value anywhere, as where a package is missing; nothing where it has one."""
+    entries = [entry for attribute in part.attributes for entry in part.of(metric, attribute)]
+    if any(entry["overall"]["value"] is not None or not reason(entry) for entry in entries):
+        return ""
+    return "; ".join(dict.fromkeys(reason(entry) for entry in entries))
 
 
 def standing_out(part: Part, metric: str) -> str:

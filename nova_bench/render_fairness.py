@@ -278,8 +278,8 @@ def _short(part: view.Part, metrics: Sequence[str], *, narrow: bool) -> Table:
     columns = [("metric", "<"), ("attribute", "<"), *([("model", "<")] if many else [])]
     columns += [("overall", ">w"), ("worst group", "<"), ("", ">w"), ("gap", ">"), ("Holm p", ">")]
     table = _Sheet("other metrics", columns, narrow=narrow)
-    for metric in metrics:
-        first = view.safe(metric, 20)
+    for metric in (metric for metric in metrics if not view.blank(part, metric)):
+        first = view.safe(metric, 26)
         for attribute in part.attributes:
             for place, entry in enumerate(part.of(metric, attribute)):
                 places = view.digits(entry)

@@ -173,3 +173,15 @@ def test_bar_has_ascii_form() -> None:
     entry = {"value": 0.5, "low": 0.25, "high": 0.75}
     assert Bar(entry, (0.0, 1.0), mark=0.0, width=9).text(ascii_only=True) == "| [-o-]  "
     assert Bar({"value": None, "low": None, "high": None}, (0.0, 1.0), width=9).text() == " " * 9
+
+
+def test_metric_without_any_value_is_one_line() -> None:
+    document = fairness_documents.document()
+    for entry in document["comparisons"]:
+        if entry["metric"] == "rouge_l":
+            nothing = {"value": None, "low": None, "high": None, "note": "needs a package: run `pip install x`"}
+            for part in (entry["overall"], *entry["groups"].values(), entry["gap"]):
+                part |= nothing
+    shown = text(document)
+    assert shown.count("rouge_l") == 1
+    assert "rouge_l: needs a package: run `pip install x`" in shown
