@@ -39,7 +39,7 @@ _HOMES = {
     "Sample": "types",
     "Scorer": "types",
     "Settings": "run",
-    "Source": "data",
+    "Source": "source",
     "Table": "table",
     "Task": "task",
     "Usage": "types",
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from nova_bench.adapter import each
     from nova_bench.boxes import Box, Frame
     from nova_bench.catalog import load_model, load_task
-    from nova_bench.data import Source
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
     from nova_bench.fairness_document import FairnessSettings
     from nova_bench.fairness_report import fairness
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
     from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
+    from nova_bench.source import Source
     from nova_bench.table import Table
     from nova_bench.task import Reference, Task
     from nova_bench.types import (

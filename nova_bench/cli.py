@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nova_bench import __version__, cli_fairness, cli_show
-from nova_bench.cli_options import DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
+from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
 from nova_bench.errors import NovaBenchError, UsageError
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="accept the data set's licence (see show TASK); remembered",
     )
+    run.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
     run.add_argument(
         "--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)"
     )
@@ -174,6 +175,7 @@ def _evaluate(
                 params=pairs(getattr(parsed, "params", []), "-p"),
                 settings=settings_of(parsed),
                 watch=watch.show,
+                allow_hosted=getattr(parsed, "allow_hosted", False),
             )
         runs.append(run)
         progress = run.progress

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
 
+ALLOW_HOSTED = "let pictures and texts of a gated data set go to a vendor; your access to it must allow that"
+
 
 def settings_of(parsed: argparse.Namespace) -> Settings:
     """Return where nova_bench keeps what is not a result, from the user's environment."""

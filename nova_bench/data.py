@@ -6,56 +6,27 @@ table names by paths relative to the folder; rows are read through Hugging Face 
 
 from __future__ import annotations
 
-import datetime
 import filecmp
 import hashlib
 import os
 import re
 import stat
 import tempfile
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nova_bench.errors import DataError
-from nova_bench.hub import fetch_snapshot
+from nova_bench.hub import fetch_listed, fetch_snapshot
 from nova_bench.images import DigestIndex, Image
+from nova_bench.licenses import check_license
+from nova_bench.source import Kind, Source, download_command, not_found, ways_on
 
-Kind = Literal["full", "path", "mini"]
+__all__ = ["Data", "Source", "open_data"]
 
 _OUTWARD = re.compile(r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:$|[/\\])|\0")
 _BATCH = 1000  # rows that are Python objects at once
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a task declares about its data set."""
-
-    name: str
-    """As people call it."""
-    hub: str
-    """Its repository on the hub: ``owner/name``."""
-    revision: str
-    """The branch, tag or commit that is asked for; the commit it stands for is recorded."""
-    table: str
-    """The Parquet file, relative to the repository."""
-    key: str
-    """The column that tells rows apart: no value may be missing or stand twice."""
-    images: str | None
-    """The column with the images' paths, relative to the repository; None for texts only."""
-    required: tuple[str, ...]
-    """Columns that must be there."""
-    license: str
-    license_url: str
-    gated: bool = False
-    """Whether the hub gives it to approved accounts only."""
-    mini: str | None = None
-    """Folder of the embedded sample, under the content's ``data/``."""
-    size: str = ""
-    """For people: "906 images, 281 cases"."""
 
 
 class Data:
@@ -201,7 +172,7 @@ class Data:
             return "The embedded data are incomplete; install nova-bench again."
         if self.kind == "full":
             return f"The hub's commit {self.revision} lacks it; another commit, or --data PATH with a complete copy, may have it."
-        return f"Put it there, or fetch the data set again: {_download_command(self.source)}"
+        return f"Put it there, or fetch the data set again: {download_command(self.source)}"
 
 
 def open_data(
@@ -244,8 +215,21 @@ def open_data(
             raise DataError(f"{source.name} has no embedded sample; use --data full or --data PATH")
         kind, folder = "mini", content / source.mini
     elif where == "full":
-        _check_license(source, config, accept_license)
+        if source.shipped is not None and source.shipped.lacks:
+            raise DataError(f"--data full: {source.shipped.lacks}")
+        check_license(source, config, accept_license)
         kind = "full"
+        if source.shipped is not None:
+            folder = fetch_listed(
+                source.hub,
+                pinned or source.revision,
+                side=source.shipped.side_files,
+                files=source.shipped.needed,
+                recorded=pinned is not None,
+                ways=ways_on(source),
+                progress=progress,
+            )
+            return source.shipped.open(source, kind, folder, folder.name, digests or DigestIndex(cache))
         folder = fetch_snapshot(
             source.hub,
             source.table,
@@ -254,14 +238,19 @@ def open_data(
             files=lambda snapshot: [
                 path for path in _image_paths(source, snapshot / source.table) if _is_confined(path)
             ],
-            ways=_ways_on(source),
+            ways=ways_on(source),
             progress=progress,
         )
         revision = folder.name
     else:
         kind, folder = "path", Path(where).expanduser()
+        shipped = source.shipped
+        if shipped is not None and not (folder / source.table).is_file() and shipped.recognises(folder):
+            if shipped.lacks:
+                raise DataError(f"--data {where}: {shipped.lacks}")
+            return shipped.open(source, kind, folder, None, digests or DigestIndex(cache))
     if not (folder / source.table).is_file():
-        raise DataError(_not_found(source, folder, where))
+        raise DataError(not_found(source, folder, where))
     if "::" in str(folder.absolute()):
         raise DataError(
             f"{folder.absolute()}: two colons in a path are an operator of Hugging Face datasets; rename the folder"
@@ -333,80 +322,6 @@ def _roots(folder: Path, kind: Kind) -> tuple[str, ...]:
         return (own,)
     repository = folder.parent.parent
     return (own, os.path.realpath(repository / "blobs"), os.path.realpath(repository.parent / "blobs"))
-
-
-# Licences
-
-
-def _check_license(source: Source, config: Path, accept: bool) -> None:
-    """Raise DataError unless the licence is accepted, now or by a line in ``licenses.toml``."""
-    path = config / "licenses.toml"
-    try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        accepted: Mapping[str, Any] = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}; expected lines such as {_license_line(source)}"
-        ) from error
-    line = str(accepted.get(source.hub, ""))
-    if line == source.license or line.startswith(source.license + " "):
-        return
-    if not accept:
-        changed = f" (accepted before: {line})" if line else ""
-        raise DataError(
-            f"{source.name} is under the licence {source.license}{changed}: {source.license_url}\n"
-            f"Read it; if you accept it, run again with --accept-license once, or add this line to {path}:\n"
-            f"    {_license_line(source)}"
-        )
-    kept = [
-        old
-        for old in text.splitlines()
-        if not old.lstrip().startswith((f'"{source.hub}"', f"'{source.hub}'"))
-    ]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([*kept, _license_line(source)]) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"the accepted licence cannot be written to {path}: {error}") from error
-
-
-def _license_line(source: Source) -> str:
-    """Return the line of ``licenses.toml`` that accepts a licence today."""
-    return f'"{source.hub}" = "{source.license} {datetime.datetime.now(datetime.UTC).date()}"'
-
-
-# Messages
-
-
-def _not_found(source: Source, folder: Path, where: str) -> str:
-    """Return what to say of a folder without the table."""
-    if where == "mini":
-        return f"the embedded data of {source.name} are not in {folder}; install nova-bench again"
-    if not folder.exists():
-        found = f"--data {where}: there is no such folder (and it is neither mini nor full)"
-    elif not folder.is_dir():
-        found = f"--data {where}: this is a file; expected the folder that holds {source.table}"
-    else:
-        found = f"--data {where}: {folder / source.table} is missing"
-    picture = (
-        f"\n    {folder}/<{source.images}>   the pictures, at the paths in that column"
-        if source.images
-        else ""
-    )
-    return (
-        f"{found}. Expected {source.name} in the hub's layout:\n    {folder / source.table}   with the columns "
-        f"{', '.join(source.required)}{picture}\nFetch it with: {_download_command(source)}"
-    )
-
-
-def _ways_on(source: Source) -> str:
-    """Return what to do where the hub gives nothing."""
-    elsewhere = f"on a connected machine `{_download_command(source)}` and then --data FOLDER here"
-    return f"Ways on: --data mini (embedded), or {elsewhere}" if source.mini else f"Way on: {elsewhere}"
-
-
-def _download_command(source: Source) -> str:
-    return f"hf download {source.hub} --repo-type dataset --revision {source.revision} --local-dir FOLDER"
 
 
 def _damaged(table: Path, error: Exception) -> DataError:

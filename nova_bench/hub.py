@@ -1,10 +1,13 @@
-"""One snapshot of a hub data set, in the hub client's own cache: found there, or downloaded, or a clear word on why not."""
+"""One snapshot of a hub data set, in the hub client's own cache: found there, or downloaded, or a clear word on why not.
+
+`fetch_snapshot` is for a data set with a table that names its files, `fetch_listed` for one whose files are known from its listing.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -61,6 +64,72 @@ def fetch_snapshot(
             raise
         out_of_reach, message = explained
         if out_of_reach and here is not None and not _missing(here, files):
+            return here
+        raise DataError(f"{message} {ways}".strip()) from error
+    return folder
+
+
+def fetch_listed(
+    repository: str,
+    revision: str,
+    *,
+    side: Sequence[str],
+    files: Callable[[Path | None, Sequence[str] | None], list[str] | None],
+    ways: str = "",
+    recorded: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Return the folder of a complete snapshot of a data set without a table; otherwise as `fetch_snapshot`.
+
+    Args:
+        repository: ``owner/name`` of a data set.
+        revision: Branch, tag or commit.
+        side: Paths of the files that say which others are needed; those that the repository has are fetched first.
+        files: From the snapshot's folder (None before anything is there) and the repository's listing (None while the hub was not
+            asked) to the files needed; None where that cannot be told.
+        ways: What the user can do instead, added to messages.
+        recorded: Whether `revision` is a commit that a run recorded.
+        progress: Called with (files downloaded, files to download).
+
+    Raises:
+        DataError: The hub is out of reach or refuses, or its copy holds nothing that can be read.
+    """
+    import huggingface_hub as hub
+
+    cached = (_snapshot_here(repository, name, revision) for name in side)
+    here = next((folder for folder in cached if folder is not None), None)
+
+    def is_complete(folder: Path) -> bool:
+        wanted = files(folder, None)
+        return wanted is not None and not _missing(folder, lambda _: wanted)
+
+    if here is not None and _COMMIT.fullmatch(revision) and is_complete(here):
+        return here
+    try:
+        asked = hub.HfApi().dataset_info(
+            repository, revision=revision, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT
+        )
+        names = [sibling.rfilename for sibling in asked.siblings or ()]
+        first = [name for name in names if name in side] or (files(None, names) or [])[:1]
+        folder = None
+        for name in first:
+            path = hub.hf_hub_download(repository, name, repo_type="dataset", revision=revision)
+            folder = _snapshot(path, name)
+        wanted = files(folder, names)
+        if folder is None or not wanted:
+            shown = ", ".join(sorted(names)[:10]) + (", ..." if len(names) > 10 else "")
+            raise DataError(
+                f"{repository} at commit {asked.sha} holds nothing that can be read ({shown or 'it is empty'}). {ways}".strip()
+            )
+        _download(repository, folder, _missing(folder, lambda _: wanted), progress)
+    except DataError:
+        raise
+    except Exception as error:
+        explained = _explain(error, repository, side[0], revision, recorded)
+        if explained is None:
+            raise
+        out_of_reach, message = explained
+        if out_of_reach and here is not None and is_complete(here):
             return here
         raise DataError(f"{message} {ways}".strip()) from error
     return folder

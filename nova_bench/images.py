@@ -84,6 +84,11 @@ class Image:
         return f"Image({self.name!r})"
 
     @property
+    def part(self) -> str:
+        """Which part of its file it is; empty for a file of its own."""
+        return ""
+
+    @property
     def path(self) -> Path | None:
         """The file that holds it; None where it was given as bytes."""
         return None if self._file is None else Path(self._file)
@@ -341,20 +346,21 @@ class DigestIndex:
         if image._file is None or image._digest is not None:
             return image.digest
         path = image._file if image._file.startswith("/") else os.path.abspath(image._file)
+        key = path + image.part
         if stat is None:
             try:
                 stat = os.stat(path)
             except OSError as error:
                 raise DataError(f"image {image.name} cannot be read: {error}") from error
-        found = self._known.get(path)
+        found = self._known.get(key)
         if found is not None and found[0] == stat.st_size and found[1] == stat.st_mtime_ns:
             image._digest = found[2]
             return found[2]
         sha256 = image.digest
         if time.time_ns() - stat.st_mtime_ns > self._RACY_NS:
             with self._lock:
-                self._known[path] = (stat.st_size, stat.st_mtime_ns, sha256)
-                self._new.append((path, stat.st_size, stat.st_mtime_ns, sha256))
+                self._known[key] = (stat.st_size, stat.st_mtime_ns, sha256)
+                self._new.append((key, stat.st_size, stat.st_mtime_ns, sha256))
         return sha256
 
     def recall(self, path: str, name: str) -> Image:

@@ -22,6 +22,7 @@ from nova_bench.ask import Progress, ask, request_ids
 from nova_bench.catalog import content_root, load_model, load_task
 from nova_bench.data import open_data
 from nova_bench.errors import IdentityError, UsageError
+from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
 from nova_bench.plan import Limit, Plan
 from nova_bench.report import cells, report_json
@@ -139,6 +140,7 @@ def evaluate(
     params: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     watch: Callable[[Progress], None] | None = None,
+    allow_hosted: bool = False,
 ) -> Run:
     """Run a model on a task, or continue the run where one is there already.
 
@@ -154,6 +156,7 @@ def evaluate(
         params: Generation parameters over the task's own: ``temperature``, ``max_tokens``, ``seed``, ``stop``.
         settings: Cache and configuration folders.
         watch: Called about ten times a second with the progress.
+        allow_hosted: Whether pictures and texts of a gated data set may be sent to a vendor.
 
     Returns:
         The run; ``run.progress.error`` holds what ended it early.
@@ -172,6 +175,8 @@ def evaluate(
     spelling = loaded.spell(chosen)
     ready = _ready(model, options, spelling)
     folder = Path(out) if out else default_folder(ready.name, spelling)
+    if data == "full":  # before anything is downloaded for nothing
+        check_hosted(loaded.data, ready, is_allowed=allow_hosted)
     opened = open_data(
         loaded.data,
         data,
@@ -181,6 +186,7 @@ def evaluate(
         accept_license=settings.accept_license,
         pinned=_pinned(folder),
     )
+    check_hosted(loaded.data, ready, is_allowed=allow_hosted or opened.is_synthetic)
     plan = Plan(
         loaded,
         chosen,

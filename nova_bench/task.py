@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nova_bench.data import Source
 from nova_bench.errors import UnknownNameError, UsageError
+from nova_bench.source import Source
 from nova_bench.types import Card, Context, GenParams, Metric, Prediction, Prompt, Response, Sample, Scorer
 
 Variant = Mapping[str, str]

@@ -11,6 +11,7 @@ from typing import Any
 import nova_bench as nb
 from nova_bench.demographic_terms import CHOICES, vary
 from nova_bench.demographics import demographic_groups
+from nova_bench.fairvlmed import FairVLMed
 from nova_bench.metrics.answers import report_metrics
 from nova_bench.parse import PARSER_VERSION, parse_text
 from nova_bench.scorers.answers import report_scorers
@@ -28,6 +29,7 @@ SOURCE = nb.Source(
     gated=True,
     mini="fmbench_mini",
     size="2,000 test patients, one SLO fundus image and note each",
+    shipped=FairVLMed(),
 )
 
 
@@ -38,10 +40,11 @@ def sample(row: Mapping[str, Any], variant: Mapping[str, str]) -> Iterable[nb.Sa
         DataError: No report to compare with, or an unknown code of a demographic attribute.
     """
     for name in ("patient_id", "report"):
-        if not isinstance(row[name], str) or not row[name].strip():
+        if not isinstance(row.get(name), str) or not row[name].strip():
             raise nb.DataError(f"no {name}, so there is nothing to compare an answer with")
     groups = demographic_groups(row)
-    plain = nb.Sample(row["id"], (row["image"],), {}, row["report"], row["patient_id"], groups)
+    split = row.get("split") or "test"
+    plain = nb.Sample(row["id"], (row["image"],), {}, row["report"], row["patient_id"], groups, split)
     yield from vary(plain, variant["demographics"])
 
 

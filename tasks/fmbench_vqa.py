@@ -12,6 +12,7 @@ from typing import Any
 import nova_bench as nb
 from nova_bench.demographic_terms import CHOICES, vary
 from nova_bench.demographics import demographic_groups
+from nova_bench.fairvlmed import FairVLMed
 from nova_bench.metrics.answers import answer_metrics
 from nova_bench.parse import PARSER_VERSION, parse_text
 from nova_bench.scorers.answers import answer_scorers
@@ -41,6 +42,10 @@ SOURCE = nb.Source(
     gated=True,
     mini="fmbench_mini",
     size="2,000 test patients, one SLO fundus image each; pairs are built",
+    shipped=FairVLMed(
+        lacks="Harvard-FairVLMed has no questions and answers: they were never published. Write them once from its notes with "
+        "`nova-bench build fmbench --source FAIRVLMED --writer ADAPTER:MODEL --out FOLDER`, then give --data FOLDER"
+    ),
 )
 
 CATEGORIES = ("diagnosis", "testing or treatment", "medical condition")

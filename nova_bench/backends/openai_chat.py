@@ -122,8 +122,9 @@ class OpenAIChat:
             raise UsageError(
                 f"base_url={self._shown_url} came with a user and password; give the key in {key_env} instead"
             )
-        self._is_private = _is_private(address.hostname)
-        self._key = _read_key(key_env, is_needed=not self._is_private, where=self._shown_url)
+        self.is_private = is_private_host(address.hostname)
+        """Whether the server is this machine or in a private network: what is sent stays there."""
+        self._key = _read_key(key_env, is_needed=not self.is_private, where=self._shown_url)
         self._key_env = key_env
         self._concurrency = concurrency
         self._deadline = deadline
@@ -198,7 +199,7 @@ class OpenAIChat:
         limits = {"max_connections": self._concurrency, "max_keepalive_connections": self._concurrency}
         timeout = openai.Timeout(None, connect=_CONNECT_SECONDS)
         # A proxy of the environment cannot reach this machine's own network; its certificates still count for https.
-        has_proxy = not self._is_private or self._url.startswith("https:")
+        has_proxy = not self.is_private or self._url.startswith("https:")
         http_client = openai.DefaultAioHttpClient(
             limits=_limits(**limits), timeout=timeout, trust_env=has_proxy
         )
@@ -356,7 +357,7 @@ def _read_key(key_env: str, *, is_needed: bool, where: str) -> str:
     return key
 
 
-def _is_private(host: str) -> bool:
+def is_private_host(host: str) -> bool:
     """Return whether a host is this machine or in a private network, judged by its name alone."""
     if (
         host == "localhost"
