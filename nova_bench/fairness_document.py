@@ -7,7 +7,6 @@ and put into words.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nova_bench.errors import UnknownNameError, UsageError
-from nova_bench.fairness_json import comparison_json, paired_json, plain_json
-from nova_bench.fairness_words import paired_sentence, sentence
+from nova_bench.fairness_json import comparison_json, plain_json
+from nova_bench.fairness_pairs import correct, pair
+from nova_bench.fairness_words import sentence
 from nova_bench.signature import seal
-from nova_bench.stats import Comparison, compare_models, compare_table, holm
+from nova_bench.stats import Comparison, compare_table
 
 if TYPE_CHECKING:
     from nova_bench.table import Table
@@ -151,14 +151,12 @@ def document(
     _check_attributes(subjects, by)
     entries: list[dict[str, Any]] = []
     found: list[Comparison] = []
-    places: dict[tuple[int, str, str], int] = {}
-    for i, subject in enumerate(subjects):
+    for subject in subjects:
         for metric, attribute, comparison in _compared(subject, _attributes(subject, by), metrics, settings):
-            places[i, metric.name, attribute] = len(entries)
             entries.append(_entry(subject, metric, attribute, comparison, settings))
             found.append(comparison)
-    _correct(entries, "p_value", "p_holm")
-    _pair(subjects, entries, found, places, settings)
+    correct(entries, "p_value", "p_holm")
+    pair(entries, found, settings.permutations)
     for entry in entries:
         entry["sentence"] = sentence(entry, settings.permutations)
     runs = [
@@ -310,88 +308,3 @@ def _entry(
         ),
         "note": "; ".join(note for note in said if note) or None,
     }
-
-
-def _correct(records: Sequence[dict[str, Any]], raw: str, corrected: str) -> None:
-    """Enter Holm's correction over all records, and how many tests there were."""
-    p_values = [record[raw] for record in records]
-    tests = sum(p is not None for p in p_values)
-    for record, p in zip(records, holm(p_values), strict=True):
-        record[corrected], record["tests"] = p, tests
-
-
-def _pair(
-    subjects: Sequence[Subject],
-    entries: Sequence[dict[str, Any]],
-    found: Sequence[Comparison],
-    places: Mapping[tuple[int, str, str], int],
-    settings: FairnessSettings,
-) -> None:
-    """Compare every two subjects of one task, enter it in the entries of both, and say where two cannot be compared."""
-    pairs: list[tuple[int, int, dict[str, Any], dict[str, Any]]] = []
-    for i, j in itertools.combinations(range(len(subjects)), 2):
-        if _family(subjects[i]) != _family(subjects[j]):
-            continue
-        for place, other in _shared(places, i, j):
-            # Always the same one first, so that the order in which runs are given changes no draw.
-            one, two = sorted((place, other), key=lambda index: str(entries[index]["run"]))
-            different = _differences(entries[one]["signature"], entries[two]["signature"])
-            try:
-                if different:
-                    raise UsageError(f"they differ in {different}")
-                if not _share_answers(found[one], found[two]):
-                    raise UsageError("no sample was answered by both")
-                paired = compare_models(found[two], found[one])
-            except UsageError as error:
-                for here, there in ((one, two), (two, one)):
-                    _add_note(entries[here], f"not paired with {entries[there]['run']}: {error}")
-                continue
-            pairs.append((one, two, paired_json(paired, 1.0), paired_json(paired, -1.0)))
-    _correct([mine for _, _, mine, _ in pairs], "interaction_p", "interaction_p_holm")
-    for one, two, mine, theirs in pairs:
-        theirs["interaction_p_holm"], theirs["tests"] = mine["interaction_p_holm"], mine["tests"]
-        for here, there, record in ((one, two, mine), (two, one, theirs)):
-            label = entries[there]["run"]
-            record["sentence"] = paired_sentence(entries[here], label, record, settings.permutations)
-            entries[here]["paired"][label] = record
-
-
-def _shared(places: Mapping[tuple[int, str, str], int], i: int, j: int) -> list[tuple[int, int]]:
-    """Return where the entries of two subjects lie that are about the same metric and attribute."""
-    return [
-        (place, places[j, metric, attribute])
-        for (k, metric, attribute), place in places.items()
-        if k == i and (j, metric, attribute) in places
-    ]
-
-
-def _share_answers(a: Comparison, b: Comparison) -> bool:
-    """Return whether any line was answered in both."""
-    if not a.overall.n_failed and not b.overall.n_failed:
-        return True
-    return bool(_answered(a) & _answered(b))
-
-
-def _answered(comparison: Comparison) -> set[tuple[str, int]]:
-    assert comparison.basis is not None  # `compare_table` gives one
-    table = comparison.basis.table
-    there = np.flatnonzero(table.status != "failed")
-    return set(zip(table.id[there].tolist(), table.repeat[there].tolist(), strict=True))
-
-
-def _family(subject: Subject) -> str:
-    """Return the task's name without its variant: two variants of one task are not paired, and it is said."""
-    return subject.task.partition("@")[0]
-
-
-def _differences(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
-    """Return what two signatures differ in that keeps them from being paired, in words; nothing where they can be."""
-    first, second = (
-        {**signature["protocol"], "repeats": signature["provenance"].get("repeats")}
-        for signature in (one, two)
-    )
-    return ", ".join(key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key))
-
-
-def _add_note(entry: dict[str, Any], note: str) -> None:
-    entry["note"] = f"{entry['note']}; {note}" if entry["note"] else note
