@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nova_bench import __version__, cli_fairness, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
@@ -217,7 +217,13 @@ def _report(parsed: argparse.Namespace) -> int:
 
 
 def _print_runs(
-    parsed: argparse.Namespace, runs: Sequence[Run], *, fresh: bool, slices: bool, coco: bool = False
+    parsed: argparse.Namespace,
+    runs: Sequence[Run],
+    *,
+    fresh: bool,
+    slices: bool,
+    coco: bool = False,
+    fairness: Mapping[str, Any] | None = None,
 ) -> int:
     """Print the reports of runs, as tables or as one JSON document; 1 if one of them is incomplete."""
     from nova_bench.report import SCHEMA_VERSION
@@ -237,6 +243,8 @@ def _print_runs(
                 for run, report, reference in zip(runs, reports, references, strict=True)
             ],
         }
+        if fairness is not None:
+            document["fairness"] = fairness
         print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
     else:
         from nova_bench import render
@@ -265,19 +273,34 @@ def _coco(run: Run) -> dict[str, dict[str, float | None]] | None:
     return recompute_coco(run)
 
 
+_DEMO = (("symmetry", "nova"), ("cup_disc", "fmbench"), ("prior", "nova"), ("prior", "fmbench"))
+"""Which built-in baseline answers which suite's tasks: one that reads the pixels, one that guesses."""
+
+
 def _demo(parsed: argparse.Namespace) -> int:
     from nova_bench.catalog import expand
+    from nova_bench.fairness_page import write
+    from nova_bench.fairness_report import fairness
+    from nova_bench.task import split_spelling
 
-    names, data = expand("mini")
+    mini, data = expand("mini")
     out = parsed.out or Path("runs/demo")
     runs: list[Run] = []
-    for model in ("symmetry", "prior"):
+    for model, suite in _DEMO:
+        names = [name for name in mini if split_spelling(name)[0] in expand(suite)[0]]
         runs += _evaluate(parsed, [(name, data or "mini") for name in names], model, {}, out / model)
-    code = _print_runs(parsed, runs, fresh=False, slices=False)
+    compared = fairness([run for run in runs if run.plan.task.demographics])
+    page = write(compared, out / "fairness")[0]
+    code = _print_runs(parsed, runs, fresh=False, slices=False, fairness=compared)
     if not parsed.json:
+        from nova_bench.render import console
+        from nova_bench.render_fairness import report
+
+        console().print(report(compared))
         print(
             f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization"
         )
+        print(f"Fairness as a page: {page}")
     return code
 
 
