@@ -43,6 +43,7 @@ _HOMES = {
     "Task": "task",
     "Usage": "types",
     "UsageError": "errors",
+    "build_fmbench": "fmbench_build",
     "each": "adapter",
     "evaluate": "run",
     "find_runs": "run",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from nova_bench.boxes import Box, Frame
     from nova_bench.catalog import load_model, load_task
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
+    from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
     from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
@@ -114,6 +116,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "backends",
+    "build_fmbench",
     "each",
     "evaluate",
     "find_runs",
