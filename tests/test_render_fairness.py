@@ -179,7 +179,12 @@ def test_metric_without_any_value_is_one_line() -> None:
     document = fairness_documents.document()
     for entry in document["comparisons"]:
         if entry["metric"] == "rouge_l":
-            nothing = {"value": None, "low": None, "high": None, "note": "needs a package: run `pip install x`"}
+            nothing = {
+                "value": None,
+                "low": None,
+                "high": None,
+                "note": "needs a package: run `pip install x`",
+            }
             for part in (entry["overall"], *entry["groups"].values(), entry["gap"]):
                 part |= nothing
     shown = text(document)
