@@ -93,16 +93,18 @@ def sentence(entry: Entry) -> str:
 
 
 def digits(entry: Entry) -> int:
-    """Return how many decimals a comparison's scores are shown with: three on a scale of 1, fewer on wider ones.
+    """Return how many decimals a comparison's scores are shown with: three on a scale of 1, more for small scores, fewer on wide scales.
 
-    >>> digits({"range": [0, 1]}), digits({"range": [0, 100]})
-    (3, 1)
+    >>> digits({"range": [0, 1], "overall": {"value": 0.6}}), digits({"range": [0, 1], "overall": {"value": 0.01}})
+    (3, 4)
+    >>> digits({"range": None, "overall": {"value": 61.0}})
+    1
     """
-    if entry.get("range"):
-        span = abs(float(entry["range"][1]) - float(entry["range"][0]))
-    else:
-        span = abs(float((entry.get("overall") or {}).get("value") or 0.0))
-    return 3 if span <= 2 else 2 if span <= 20 else 1
+    value = abs(float((entry.get("overall") or {}).get("value") or 0.0))
+    span = abs(float(entry["range"][1]) - float(entry["range"][0])) if entry.get("range") else value
+    if span > 2:
+        return 2 if span <= 20 else 1
+    return 4 if 0 < value < 0.1 else 3
 
 
 def number(value: float | None, decimals: int = 3) -> str:
