@@ -74,12 +74,13 @@ def cup_edge(findings: Findings, angle: Array, rng: np.random.Generator) -> Arra
     At the poles it is what the rims leave; the temporal rim is thinner than the nasal one.
     """
     top, bottom = (1.0 - 2.0 * rim for rim in findings.rims)
-    middle = 0.5 * (top + bottom)
+    middle = 0.5 * min(top, bottom) + 0.25 * (top + bottom)
     temporal, nasal = middle * (1.0 + 0.06 * rng.random()), middle * (0.9 + 0.06 * rng.random())
     # A notch is narrow: the cup reaches to the margin at the pole and not beside it.
-    sharp = 1.0 + 1.5 * (len(findings.thin) == 1)
     s, c = np.sin(angle), np.cos(angle)
-    up, side = np.abs(s) ** (2.0 * sharp), 1.0 - np.abs(s) ** (2.0 * sharp)
+    narrow = [1.0 + 1.5 * (findings.thin == (pole,)) for pole in ("superior", "inferior")]
+    up = np.abs(s) ** (2.0 * np.where(s > 0, *narrow))
+    side = 1.0 - up
     return up * np.where(s > 0, top, bottom) + side * (temporal * (1 + c) + nasal * (1 - c)) / 2.0
 
 
