@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STATED, SWAPPED = "stated", "swapped"
 ANSWER = "answer_hash"
 """The column in which a scorer puts a number that is equal for equal answers."""
+_ROUNDING = 1e-12  # what is left of a standard error of 0
 _CHANGED = mean_of(
     "changed", "changed", about="Share of answers that differ from the answer to the true demographics."
 )
@@ -167,6 +168,10 @@ def _difference(
         key, seed = ("swapped", value), settings.seed
         found = paired_difference(before, after, metric, resamples=settings.resamples, seed=seed, key=key)
         stated, swapped = (estimate(table, metric, key=key, seed=seed) for table in (before, after))
+    if (
+        found.s is not None and found.s <= _ROUNDING
+    ):  # limits that coincide would claim to know the change exactly
+        found = found._replace(low=None, high=None)
     return {
         **_number(found),
         "stated": stated.value,

@@ -29,7 +29,7 @@ def figure(value: float | None, digits: int = 2) -> str:
 
 
 def span(number: Mapping[str, Any], digits: int = 2, *, sign: bool = False) -> str:
-    """Return a number with its interval.
+    """Return a number with its interval; without one that is a point, which would claim to know the number exactly.
 
     >>> span({"value": 0.41, "low": 0.29, "high": 0.55}), span({"value": 0.41, "low": None, "high": None})
     ('0.41 [0.29, 0.55]', '0.41')
@@ -37,7 +37,7 @@ def span(number: Mapping[str, Any], digits: int = 2, *, sign: bool = False) -> s
     value = figure(number["value"], digits)
     if sign and number["value"] is not None and float(value) > 0:
         value = f"+{value}"
-    if number["low"] is None or number["high"] is None:
+    if number["low"] is None or number["high"] is None or number["low"] == number["high"]:
         return value
     return f"{value} [{figure(number['low'], digits)}, {figure(number['high'], digits)}]"
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fair_set import Answer, answers, make_fair_set, rows_of, run_fair
-from running import nova
+from fmbench_set import make_built
+from running import nova, settings
 
 import nova_bench as nb
 from nova_bench.cli import main
@@ -527,7 +530,10 @@ def test_swapped_answers_are_set_against_the_stated_ones(home: Path, swapped: di
     assert records["race", "white"]["metrics"]["accuracy"]["value"] > 0
     for value in ("f", "m"):
         assert records["sex", value]["changed"]["value"] == 0
-        assert records["sex", value]["metrics"]["accuracy"]["value"] == 0
+        same = records["sex", value]["metrics"]["accuracy"]
+        assert (same["value"], same["low"], same["high"]) == (0, None, None)  # no interval of width 0
+        assert "standard error 0" in same["note"]
+        assert records["sex", value]["changed"]["high"] > 0
     assert black["sentence"].startswith("race replaced by black: ")
     assert "accuracy 1.000 becomes" in black["sentence"]
 
@@ -546,6 +552,55 @@ def test_swapped_run_without_its_stated_one_is_refused_with_the_command(
 ) -> None:
     with pytest.raises(UsageError, match="fair_task@demographics=stated --model swayed"):
         nb.fairness([home / "swapped"])
+
+
+# FMBench
+
+
+def test_gap_that_a_model_has_on_fmbench_is_found_and_its_twin_has_none(tmp_path: Path) -> None:
+    data = make_built(tmp_path / "set", 120)
+    rows = {row["id"]: row for row in pq.read_table(data / "vqa.parquet").to_pylist()}
+
+    def twin(chance: Mapping[str | None, float], name: str) -> Answer:
+        def answer(request: nb.Request) -> str:
+            row = rows[request.sample]
+            right = random.Random(row["id"]).random() < chance.get(row["language"], chance[None])
+            return f"ANSWER: {row['answer'] if right else 'I cannot tell'}"
+
+        answer.__name__ = name
+        return answer
+
+    folders = []
+    for name, chance in (("worse", {"spanish": 0.3, None: 0.8}), ("alike", {None: 0.7})):
+        folders.append(tmp_path / name)
+        nb.evaluate(
+            "fmbench_vqa",
+            twin(chance, name),
+            data=str(data),
+            out=tmp_path / name,
+            settings=settings(tmp_path),
+        )
+    document = nb.fairness(
+        folders, metrics=["token_f1"], settings=FairnessSettings(resamples=100, permutations=999)
+    )
+    assert [e["attribute"] for e in document["comparisons"]] == [
+        "race",
+        "ethnicity",
+        "language",
+        "gender",
+        "age",
+    ] * 2
+    worse = entry(document, "token_f1", "language", "worse")
+    assert (worse["worst_group"], worse["groups"]["spanish"]["patients"]) == ("spanish", 30)
+    assert worse["p_holm"] < 0.05
+    assert worse["gap"]["low"] > 0
+    assert worse["paired"]["alike"]["interaction_p_holm"] < 0.05
+    # Gender goes with language in this set, so that only the twin shows what none of them has.
+    assert all(
+        e["p_holm"] > 0.05 and e["gap"]["low"] == 0 for e in document["comparisons"] if e["run"] == "alike"
+    )
+    unknown = entry(document, "token_f1", "ethnicity", "worse")["unknown"]
+    assert unknown["patients"] == len({r["patient_id"] for r in rows.values() if r["ethnicity"] is None})
 
 
 # Wrong use
