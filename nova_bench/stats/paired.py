@@ -312,7 +312,11 @@ class _Both:
         return Bounded(value, corrected, None, low, high)
 
     def es(self) -> Bounded:
-        """Return ES_B - ES_A: MOVER with the correlation of the two."""
+        """Return ES_B - ES_A: MOVER with the correlation of the two where it is negative.
+
+        A positive one would narrow the interval, which then covers .90 where the models' gaps are opposite
+        (``benchmarks/fairness_paired_coverage.py``): at the kink of a sum of distances the correlation of draws says too much.
+        """
         if self.a.es.value is None or self.b.es.value is None:
             return Bounded(None, note=self.a.es.note or self.b.es.note)
         value, corrected = _minus(self.b.es, self.a.es)
@@ -325,7 +329,7 @@ class _Both:
                 [noise, noise @ each.shares]
             )
             drawn.append(equity_scale(moved[:, -1], total_deviation(moved), each.settings.es_alpha))
-        low, high = difference(b, a, _correlation(*drawn))
+        low, high = difference(b, a, min(_correlation(*drawn), 0.0))
         return Bounded(value, corrected, None, low, high)
 
 
