@@ -171,11 +171,16 @@ def test_page_is_complete_in_itself(plain: Path) -> None:
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
-def test_ids_are_unique_and_links_lead_somewhere(plain: Path, hostile: Path) -> None:
-    for folder in (plain, hostile):
+def test_ids_are_unique_and_links_lead_somewhere(plain: Path, hostile: Path, tmp_path: Path) -> None:
+    twice = fairness_documents.document()
+    twice["comparisons"] += [{**entry, "task": "fmbench_report"} for entry in twice["comparisons"]]
+    write(twice, tmp_path)
+    for folder in (plain, hostile, tmp_path):
         read = Reader((folder / "index.html").read_text())
         ids = [attrs["id"] for _, attrs in read.elements if "id" in attrs]
         assert len(ids) == len(set(ids))
+        regions = [attrs["aria-label"] for _, attrs in read.elements if attrs.get("role") == "region"]
+        assert len(regions) == len(set(regions))
         named = [
             (attrs.get("href") or "")[1:]
             for tag, attrs in read.elements
