@@ -8,6 +8,8 @@ import pytest
 from planted import WRONG, Planted, draw, members
 
 import nova_bench as nb
+from nova_bench.catalog import load_model
+from nova_bench.stats.compare import compare_groups
 
 MINI = Path(__file__).resolve().parent.parent / "tasks" / "data" / "fmbench_mini"
 ROWS = 30
@@ -82,3 +84,26 @@ def test_run_of_the_twin_scores_0_on_the_group_and_as_before_elsewhere(tmp_path:
     assert worse["token_f1"][inside].max() == 0
     outside = [not held for held in inside]
     assert worse["token_f1"][outside].tolist() == plain["token_f1"][outside].tolist()
+
+
+def test_fairness_finds_the_planted_gap_and_none_where_none_is(tmp_path: Path) -> None:
+    base = load_model("cup_disc", {}).adapter
+    group = members(MINI / "vqa.parquet", "gender", "male")
+    plain = nb.evaluate("fmbench_vqa", base, data="mini", out=tmp_path / "plain")
+    twin = nb.evaluate("fmbench_vqa", Planted(base, group, share=0.3), data="mini", out=tmp_path / "twin")
+    metric = next(metric for metric in plain.plan.task.metrics if metric.name == "token_f1")
+    found = {
+        (name, attribute): compare_groups(run.scored.table, metric, attribute)
+        for name, run in (("plain", plain), ("twin", twin))
+        for attribute in ("gender", "race", "age")
+    }
+    planted = found.pop(("twin", "gender"))
+    assert planted.worst_group == "male"
+    assert planted.p_value is not None
+    assert planted.p_value < 0.01
+    assert planted.gap.low is not None
+    assert planted.gap.low > 0.1
+    for key, comparison in found.items():
+        assert comparison.p_value is not None
+        assert comparison.p_value > 0.05, key
+        assert comparison.gap.low == 0, key
