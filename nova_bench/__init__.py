@@ -22,6 +22,7 @@ _HOMES = {
     "Cell": "types",
     "Context": "types",
     "DataError": "errors",
+    "FairnessSettings": "fairness_document",
     "Frame": "boxes",
     "GenParams": "types",
     "Image": "images",
@@ -46,6 +47,8 @@ _HOMES = {
     "build_fmbench": "fmbench_build",
     "each": "adapter",
     "evaluate": "run",
+    "fairness": "fairness_report",
+    "fairness_table": "score_table",
     "find_runs": "run",
     "from_table": "metrics.lifted",
     "load_model": "catalog",
@@ -60,10 +63,13 @@ if TYPE_CHECKING:
     from nova_bench.boxes import Box, Frame
     from nova_bench.catalog import load_model, load_task
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
+    from nova_bench.fairness_document import FairnessSettings
+    from nova_bench.fairness_report import fairness
     from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
     from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
+    from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
     from nova_bench.source import Source
     from nova_bench.table import Table
@@ -94,6 +100,7 @@ __all__ = [
     "Cell",
     "Context",
     "DataError",
+    "FairnessSettings",
     "Frame",
     "GenParams",
     "Image",
@@ -119,6 +126,8 @@ __all__ = [
     "build_fmbench",
     "each",
     "evaluate",
+    "fairness",
+    "fairness_table",
     "find_runs",
     "from_table",
     "load_model",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nova_bench import __version__, cli_build, cli_show
+from nova_bench import __version__, cli_build, cli_fairness, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
 from nova_bench.errors import NovaBenchError, UsageError
 
@@ -128,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--no-slices", dest="slices", action="store_false", help="only the overall numbers")
     report.set_defaults(verb=_report, fresh=False)
+
+    cli_fairness.add_verb(verbs)
 
     return parser
 

@@ -27,7 +27,20 @@ NAMES = (
     "ap50(image11)",
     "ap50(tie)",
 )
-HEAVY = ("torch", "datasets", "pandas", "openai", "numpy", "PIL", "pyarrow", "scipy", "aiohttp", "rich")
+HEAVY = (
+    "torch",
+    "datasets",
+    "pandas",
+    "openai",
+    "numpy",
+    "PIL",
+    "pyarrow",
+    "scipy",
+    "aiohttp",
+    "rich",
+    "matplotlib",
+    "jinja2",
+)
 
 
 @pytest.fixture(scope="module")

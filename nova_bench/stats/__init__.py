@@ -7,21 +7,17 @@ from nova_bench.stats.compare import (
     Imputed,
     Paired,
     compare_groups,
-    compare_models,
     compare_table,
     holm,
 )
-from nova_bench.stats.estimates import (
+from nova_bench.stats.estimates import Estimate, estimate, paired_difference
+from nova_bench.stats.intervals import MIN_CLUSTERS, Interval, interval
+from nova_bench.stats.paired import compare_models
+from nova_bench.stats.resampling import (
     MAX_UNDEFINED,
-    MIN_CLUSTERS,
     RESAMPLES,
-    Estimate,
-    Interval,
     bootstrap_standard_error,
-    estimate,
-    interval,
     iterate_weights,
-    paired_difference,
     ratio_standard_error,
     resampling_weights,
 )

@@ -1,17 +1,7 @@
-"""Error of one number: weights for resampling, standard errors, intervals.
-
-Clusters (cases, patients) are the unit: one patient's images and questions resemble each other, so they are drawn together. The
-bootstrap gives standard errors and nothing else; formulas on (value, standard error, number of clusters) give the intervals, as
-percentile intervals of 8 to 20 patients cover .39 to .94 where these cover .88 to .97 (``benchmarks/coverage.py`` measures it).
-
-Sources: Field & Welsh 2007, J. R. Statist. Soc. B 69:369 (bootstrapping clustered data); Davison & Hinkley 1997, Bootstrap
-Methods and their Application; Wilson 1927; Korn & Graubard 1998, Survey Methodology 24:193 (effective size and t quantiles).
-"""
+"""A metric's value over a table, and the paired difference of two, with standard error and interval."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,33 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nova_bench.errors import UsageError
+from nova_bench.stats.intervals import MIN_CLUSTERS, ZERO, interval
+from nova_bench.stats.resampling import (
+    MAX_UNDEFINED,
+    RESAMPLES,
+    bootstrap_standard_error,
+    influence_standard_error,
+    iterate_weights,
+    ratio_influence,
+)
 from nova_bench.table import Ragged, Table
 
 if TYPE_CHECKING:
     from nova_bench.types import Metric
 
-RESAMPLES = 1000
-"""At 1,000 resamples the standard error of a standard error is 2%."""
-MIN_CLUSTERS = 5
-"""With fewer clusters no interval is given."""
-MAX_UNDEFINED = 0.05
-"""Resamples in which the metric is undefined are dropped, but over this share of them no standard error is given."""
-_ZERO = 1e-12  # what rounding leaves of a standard error, or of a distance to the end of the range, that is 0
 _CHUNK = 2**21  # weights held at once, 16 MB
-
-
-class Interval(NamedTuple):
-    """Two limits, or none and the reason why.
-
-    Attributes:
-        low: Lower limit; None without an interval.
-        high: Upper limit.
-        note: Why there is none.
-    """
-
-    low: float | None
-    high: float | None
-    note: str | None = None
 
 
 class Estimate(NamedTuple):
@@ -66,149 +44,6 @@ class Estimate(NamedTuple):
     high: float | None
     n_clusters: int
     note: str | None = None
-
-
-def resampling_weights(
-    n_clusters: int, *, resamples: int = RESAMPLES, seed: int = 0, key: tuple[str, ...] = ()
-) -> np.ndarray:
-    """Return how often each cluster is drawn in each resample.
-
-    Args:
-        n_clusters: How many clusters there are, and how many are drawn each time.
-        resamples: How many resamples.
-        seed: The generator's seed.
-        key: What is resampled, such as ``("plane", "axial")``; the same key gives all metrics and all models the same draws.
-
-    Returns:
-        Int array (resamples, n_clusters); each line sums to `n_clusters`.
-
-    >>> resampling_weights(4, resamples=3).tolist()
-    [[0, 1, 0, 3], [1, 2, 1, 0], [2, 1, 1, 0]]
-    >>> resampling_weights(4, resamples=2, key=("plane", "axial")).sum(axis=1).tolist()
-    [4, 4]
-    """
-    chunks = list(
-        iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=max(resamples, 1))
-    )
-    return chunks[0] if chunks else np.zeros((0, n_clusters), np.int64)
-
-
-def iterate_weights(
-    n_clusters: int, *, resamples: int = RESAMPLES, seed: int = 0, key: tuple[str, ...] = (), chunk: int
-) -> Iterator[np.ndarray]:
-    """Yield the lines of `resampling_weights` in chunks, the same draws whatever the chunk.
-
-    Args:
-        n_clusters: As for `resampling_weights`.
-        resamples: As for `resampling_weights`.
-        seed: As for `resampling_weights`.
-        key: As for `resampling_weights`.
-        chunk: Lines at a time.
-
-    >>> [len(weights) for weights in iterate_weights(4, resamples=5, chunk=2)]
-    [2, 2, 1]
-    """
-    if n_clusters == 0:
-        return
-    words = np.frombuffer(hashlib.sha256(json.dumps(key).encode()).digest(), "<u4")
-    generator = np.random.default_rng([seed, *words.tolist()])
-    even = np.full(n_clusters, 1 / n_clusters)
-    for start in range(0, resamples, chunk):
-        yield generator.multinomial(n_clusters, even, size=min(chunk, resamples - start))
-
-
-def ratio_standard_error(
-    num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int
-) -> tuple[float, float]:
-    """Return M = sum num / sum den and its standard error over clusters, without resampling.
-
-    ``s = sqrt(c / (c - 1) * sum_i (num_i - M den_i)^2) / sum den`` over the c clusters i.
-
-    Args:
-        num: float array (n,), numerator of each line.
-        den: float array (n,), denominator of each line.
-        codes: int array (n,), the cluster of each line, from 0.
-        n_clusters: c.
-
-    Returns:
-        (M, s); both NaN where the denominators sum to 0, s alone with fewer than two clusters.
-
-    >>> value, s = ratio_standard_error(np.array([1.0, 0.0, 1.0]), np.ones(3), np.array([0, 0, 1]), 2)
-    >>> round(value, 4), round(s, 4)
-    (0.6667, 0.2222)
-    """
-    value, influence = _ratio(num, den, codes, n_clusters)
-    return value, _influence_standard_error(influence, n_clusters)
-
-
-def bootstrap_standard_error(values: np.ndarray, n_clusters: int) -> tuple[float, float]:
-    """Return the standard error that resamples show, and the share of them in which the metric is undefined.
-
-    Args:
-        values: float array (b,), the metric in each resample; NaN where undefined.
-        n_clusters: c; the spread of resamples is short by ``sqrt((c - 1) / c)``, which is put right.
-
-    Returns:
-        (s, share); s is NaN with fewer than two clusters or defined resamples, or with more than 5% undefined.
-
-    >>> s, undefined = bootstrap_standard_error(np.array([0.4, 0.5, 0.6]), 5)
-    >>> round(s, 4), undefined
-    (0.1118, 0.0)
-    """
-    defined = values[np.isfinite(values)]
-    undefined = (len(values) - len(defined)) / len(values) if len(values) else 1.0
-    if n_clusters < 2 or len(defined) < 2 or undefined > MAX_UNDEFINED:
-        return math.nan, undefined
-    return float(defined.std(ddof=1) * math.sqrt(n_clusters / (n_clusters - 1))), undefined
-
-
-def interval(
-    value: float,
-    s: float,
-    n_clusters: int,
-    *,
-    range: tuple[float, float] | None = (0.0, 1.0),
-    alpha: float = 0.05,
-) -> Interval:
-    """Return the two-sided interval of one number.
-
-    In a range: Wilson's with the effective size m = M (1 - M) / s^2 (c where s is 0 or M stands at an end of the range; at least
-    1) and the quantile of t with c - 1 degrees of freedom. Unbounded: M +- t s.
-
-    Args:
-        value: M.
-        s: Its standard error; NaN for unknown.
-        n_clusters: c.
-        range: The metric's lowest and highest possible value; None for unbounded.
-        alpha: 1 - the coverage.
-
-    >>> low, high, note = interval(0.9, 0.03, 100)
-    >>> round(low, 3), round(high, 3), note
-    (0.825, 0.945, None)
-    >>> interval(1.0, 0.0, 3)
-    Interval(low=None, high=None, note='no interval: 3 clusters, fewer than 5')
-    """
-    if math.isnan(value):
-        return Interval(None, None, "undefined")
-    if n_clusters < MIN_CLUSTERS:
-        return Interval(None, None, f"no interval: {_count(n_clusters)}, fewer than {MIN_CLUSTERS}")
-    if math.isnan(s):
-        return Interval(None, None, "no interval: no standard error")
-    q = _t_quantile(n_clusters - 1, alpha)
-    if range is None:
-        return Interval(value - q * s, value + q * s)
-    bottom, width = range[0], range[1] - range[0]
-    mean = min(max((value - bottom) / width, 0.0), 1.0)
-    error = s / width
-    size = float(n_clusters)
-    if error > _ZERO and _ZERO < mean < 1 - _ZERO:
-        size = max(mean * (1 - mean) / error**2, 1.0)
-    shrink = q * q / size
-    centre = mean + shrink / 2
-    half = q * math.sqrt(mean * (1 - mean) / size + q * q / (4 * size * size))
-    low = min(max((centre - half) / (1 + shrink), 0.0), mean)
-    high = max(min((centre + half) / (1 + shrink), 1.0), mean)
-    return Interval(bottom + width * low, bottom + width * high)
 
 
 def estimate(
@@ -246,16 +81,16 @@ def estimate(
     if len(table) == 0:
         return Estimate(None, None, None, None, 0, "undefined: no samples")
     codes, n_clusters = table.cluster_codes()
-    parts = list(_by_repeat(table, codes))
+    parts = list(by_repeat(table, codes))
     if metric.sums is not None:
         value, influence, carried = _mean_of_ratios(parts, metric, n_clusters)
         n_clusters = int(carried.sum())
-        s, undefined = _influence_standard_error(influence, n_clusters), 0.0
+        s, undefined = influence_standard_error(influence, n_clusters), 0.0
     else:
         value = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts]))
         s, undefined = math.nan, 0.0
         if metric.infer and n_clusters >= MIN_CLUSTERS and math.isfinite(value):
-            chunks = _weight_chunks(table, n_clusters, resamples, seed, key, weights)
+            chunks = weight_chunks(table, n_clusters, resamples, seed, key, weights)
             s, undefined = bootstrap_standard_error(_resample([(parts, metric, 1.0)], chunks), n_clusters)
     if not math.isfinite(value):
         return Estimate(None, None, None, None, n_clusters, "undefined on these samples")
@@ -263,7 +98,7 @@ def estimate(
         return Estimate(value, None, None, None, n_clusters)
     low, high, note = interval(value, s, n_clusters, range=metric.range, alpha=alpha)
     return Estimate(
-        value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note
+        value, None if math.isnan(s) else s, low, high, n_clusters, undefined_note(undefined) or note
     )
 
 
@@ -308,22 +143,22 @@ def paired_difference(
         raise UsageError(
             f"metric {metric.name!r} is not made for comparisons (infer=False); compare by another metric"
         )
-    table_a, table_b = _same_lines(table_a, table_b)
+    table_a, table_b = same_lines(table_a, table_b)
     if len(table_a) == 0:
         return Estimate(None, None, None, None, 0, "undefined: no samples")
     codes, n_clusters = table_a.cluster_codes()
-    parts_a, parts_b = list(_by_repeat(table_a, codes)), list(_by_repeat(table_b, codes))
+    parts_a, parts_b = list(by_repeat(table_a, codes)), list(by_repeat(table_b, codes))
     if metric.sums is not None:
         value_a, influence_a, carried_a = _mean_of_ratios(parts_a, metric, n_clusters)
         value_b, influence_b, carried_b = _mean_of_ratios(parts_b, metric, n_clusters)
         n_clusters = int((carried_a | carried_b).sum())
-        s, undefined = _influence_standard_error(influence_b - influence_a, n_clusters), 0.0
+        s, undefined = influence_standard_error(influence_b - influence_a, n_clusters), 0.0
     else:
         value_a = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts_a]))
         value_b = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts_b]))
         s, undefined = math.nan, 0.0
         if n_clusters >= MIN_CLUSTERS and math.isfinite(value_b - value_a):
-            chunks = _weight_chunks(table_a, n_clusters, resamples, seed, key, weights)
+            chunks = weight_chunks(table_a, n_clusters, resamples, seed, key, weights)
             differences = _resample([(parts_b, metric, 1.0), (parts_a, metric, -1.0)], chunks)
             s, undefined = bootstrap_standard_error(differences, n_clusters)
     value = value_b - value_a
@@ -333,30 +168,14 @@ def paired_difference(
     if metric.range is not None and low is not None and high is not None:
         width = metric.range[1] - metric.range[0]
         low, high = max(low, -width), min(high, width)
-    if s <= _ZERO:
+    if s <= ZERO:
         note = (
             note
             or "standard error 0: the difference is the same in every cluster, so the interval says nothing"
         )
     return Estimate(
-        value, None if math.isnan(s) else s, low, high, n_clusters, _undefined_note(undefined) or note
+        value, None if math.isnan(s) else s, low, high, n_clusters, undefined_note(undefined) or note
     )
-
-
-def _ratio(num: np.ndarray, den: np.ndarray, codes: np.ndarray, n_clusters: int) -> tuple[float, np.ndarray]:
-    """Return M = sum num / sum den and each cluster's influence (num_i - M den_i) / sum den."""
-    total = float(den.sum())
-    if not total:
-        return math.nan, np.full(n_clusters, math.nan)
-    value = float(num.sum()) / total
-    return value, np.bincount(codes, num - value * den, n_clusters) / total
-
-
-def _influence_standard_error(influence: np.ndarray, n_clusters: int) -> float:
-    """Return ``sqrt(c / (c - 1) * sum influence^2)``, the influences being those of a number over c clusters; they sum to 0."""
-    if n_clusters < 2:
-        return math.nan
-    return math.sqrt(n_clusters / (n_clusters - 1)) * float(np.linalg.norm(influence))
 
 
 def _mean_of_ratios(
@@ -372,17 +191,17 @@ def _mean_of_ratios(
     carried = np.zeros(n_clusters, bool)
     for part, codes in parts:
         num, den = metric.sums(part)
-        value, influence = _ratio(num, den, codes, n_clusters)
+        value, influence = ratio_influence(num, den, codes, n_clusters)
         values.append(value)
         influences.append(influence)
         carried[codes[(num != 0) | (den != 0)]] = True
     return float(np.mean(values)), np.mean(influences, axis=0), carried
 
 
-def _by_repeat(table: Table, codes: np.ndarray) -> Iterator[tuple[Table, np.ndarray]]:
+def by_repeat(table: Table, codes: np.ndarray) -> Iterator[tuple[Table, np.ndarray]]:
     """Yield each repeat's lines with the codes of their clusters."""
     repeats = np.unique(table.repeat)
-    if len(repeats) == 1:
+    if len(repeats) <= 1:
         yield table, codes
         return
     for repeat in repeats:
@@ -390,7 +209,7 @@ def _by_repeat(table: Table, codes: np.ndarray) -> Iterator[tuple[Table, np.ndar
         yield table.take(index), codes[index]
 
 
-def _weight_chunks(
+def weight_chunks(
     table: Table, n_clusters: int, resamples: int, seed: int, key: tuple[str, ...], weights: np.ndarray | None
 ) -> Iterator[np.ndarray]:
     """Yield resampling weights (b, c), with b such that (b, lines) and (b, values of a ragged column) stay small."""
@@ -421,7 +240,7 @@ def _resample(
     return np.concatenate(values)
 
 
-def _same_lines(table_a: Table, table_b: Table) -> tuple[Table, Table]:
+def same_lines(table_a: Table, table_b: Table) -> tuple[Table, Table]:
     """Return both tables in one order of (id, repeat).
 
     Raises:
@@ -449,21 +268,8 @@ def _same_lines(table_a: Table, table_b: Table) -> tuple[Table, Table]:
     return table_a, table_b
 
 
-def _t_quantile(df: int, alpha: float) -> float:
-    """Return the quantile of Student's t at 1 - alpha / 2."""
-    # 0.2 s, so only where a number gets an interval; scipy.stats would cost four times that
-    import scipy.special  # type: ignore[import-untyped, unused-ignore]
-
-    return float(scipy.special.stdtrit(df, 1 - alpha / 2))
-
-
-def _undefined_note(undefined: float) -> str | None:
+def undefined_note(undefined: float) -> str | None:
     """Return the note on a bootstrap with too many undefined resamples."""
     if undefined > MAX_UNDEFINED:
         return f"no interval: undefined in {undefined:.0%} of the resamples"
     return None
-
-
-def _count(n_clusters: int) -> str:
-    """Return the number in words."""
-    return f"{n_clusters} cluster" + ("" if n_clusters == 1 else "s")

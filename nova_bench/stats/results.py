@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nova_bench.stats.groups import Basis
+    from nova_bench.stats.basis import Basis
 
 
 @dataclass(frozen=True, slots=True)

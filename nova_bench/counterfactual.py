@@ -1,0 +1,212 @@
+"""What changes when the demographics in the prompt are swapped and all else stays: two runs, paired on the sample.
+
+A run with ``demographics=swapped`` asks each sample once for every other value of an attribute: sample ``p0001-q2`` becomes
+``p0001-q2+race=asian`` where race was something else. It is set against the run of the same model with ``demographics=stated``, whose
+prompt states what is true. The same pictures and questions are behind both answers, so a change is the words' doing, or chance's where
+a model does not answer alike twice. Patients are the clusters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nova_bench.errors import DataError, UsageError
+from nova_bench.fairness_words import figure, span
+from nova_bench.identity import versions
+from nova_bench.metrics.classification import mean_of
+from nova_bench.report import cell_signature
+from nova_bench.signature import seal
+from nova_bench.stats import Estimate, estimate, paired_difference
+from nova_bench.table import Table
+
+if TYPE_CHECKING:
+    from nova_bench.fairness_document import FairnessSettings
+    from nova_bench.run import Run
+    from nova_bench.task import Variant
+    from nova_bench.types import Metric
+
+STATED, SWAPPED = "stated", "swapped"
+ANSWER = "answer_hash"
+"""The column in which a scorer puts a number that is equal for equal answers."""
+_ROUNDING = 1e-12  # what is left of a standard error of 0
+_CHANGED = mean_of(
+    "changed", "changed", about="Share of answers that differ from the answer to the true demographics."
+)
+
+
+def demographics_of(variant: Variant) -> str | None:
+    """Return what a variant does with demographics in the prompt: none, stated, swapped, or None where it has no such choice."""
+    return variant.get("demographics")
+
+
+def counterfactuals(
+    runs: Sequence[Run], labels: Mapping[int, str], settings: FairnessSettings
+) -> list[dict[str, Any]]:
+    """Return one record for every value that was put in place of another, of every swapped run among the runs.
+
+    Args:
+        runs: All runs of the report.
+        labels: The label of each run that is not swapped, by ``id(run)``.
+        settings: Resamples and seed.
+
+    Raises:
+        UsageError: A swapped run whose stated run is not among the runs, or that has two.
+        DataError: A swapped sample without its stated one.
+    """
+    records: list[dict[str, Any]] = []
+    for run in runs:
+        if demographics_of(run.plan.variant) == SWAPPED:
+            stated = _stated_run(run, runs)
+            records += _records(run, stated, labels[id(stated)], settings)
+    return records
+
+
+def swapped_pairs(stated: Table, swapped: Table, value: str) -> tuple[Table, Table]:
+    """Return the lines of both tables that belong together, in one order and under the ids of the swapped samples.
+
+    Args:
+        stated: All lines of the run that was told the truth.
+        swapped: All lines of the run that was told something else; attribute ``swapped`` says what.
+        value: What was put in place, such as ``race=asian``.
+
+    Raises:
+        DataError: A swapped sample has no stated one.
+    """
+    chosen = swapped.take(np.asarray(swapped.groups["swapped"] == value))
+    place = {key: i for i, key in enumerate(zip(stated.id.tolist(), stated.repeat.tolist(), strict=True))}
+    index = np.empty(len(chosen), dtype=np.int64)
+    for i, (sample, repeat) in enumerate(zip(chosen.base.tolist(), chosen.repeat.tolist(), strict=True)):
+        found = place.get((sample, repeat))
+        if found is None:
+            raise DataError(
+                f"swapped sample {chosen.id[i]!r} (repeat {repeat}) has no sample {sample!r} in the stated run; "
+                "run both on the same data, with the same --limit and --repeats"
+            )
+        index[i] = found
+    return dataclasses.replace(stated.take(index), id=chosen.id), chosen
+
+
+def _stated_run(run: Run, runs: Sequence[Run]) -> Run:
+    wanted = {**run.plan.variant, "demographics": STATED}
+    partners = [
+        other
+        for other in runs
+        if other.model == run.model
+        and other.plan.task.name == run.plan.task.name
+        and other.plan.variant == wanted
+        and other.plan.data.digest == run.plan.data.digest
+    ]
+    if len(partners) != 1:
+        raise UsageError(
+            f"{run.folder} has swapped demographics and is reported against the run of {run.model} with demographics=stated: expected one "
+            f"such run beside it, got {len(partners)}; nova-bench run {run.plan.task.spell(wanted)} --model {run.model} makes it"
+        )
+    return partners[0]
+
+
+def _records(run: Run, stated: Run, label: str, settings: FairnessSettings) -> list[dict[str, Any]]:
+    table = run.scored.table
+    values = table.groups.get("swapped", np.zeros(0, dtype=object))
+    made = []
+    for value in sorted({value for value in values if value is not None}):
+        before, after = swapped_pairs(stated.scored.table, table, value)
+        answered = np.asarray((before.status != "failed") & (after.status != "failed"))
+        n, failed = len(set(after.id)), len(set(after.id[~answered]))
+        before, after = before.take(answered), after.take(answered)
+        changed = _changed(before, after, value, settings)
+        metrics = {
+            metric.name: _difference(metric, run, before, after, value, settings)
+            for metric in run.plan.task.metrics
+            if metric.infer and metric.sums is not None
+        }
+        attribute, _, word = value.partition("=")
+        record = {
+            "task": run.plan.task.name,
+            "model": run.model,
+            "run": label,
+            "stated_folder": str(stated.folder),
+            "swapped_folder": str(run.folder),
+            "attribute": attribute,
+            "value": word,
+            "n": n,
+            "n_failed": failed,
+            "patients": len(set(after.cluster)),
+            "changed": changed | {"signature": _signature(run, _CHANGED, settings)},
+            "metrics": metrics,
+        }
+        headline = metrics.get(run.plan.task.headline)
+        record["sentence"] = _sentence(record, run.plan.task.headline, headline)
+        made.append(record)
+    return made
+
+
+def _changed(before: Table, after: Table, value: str, settings: FairnessSettings) -> dict[str, Any]:
+    if not len(after):
+        return _number(Estimate(None, None, None, None, 0, "no pair was answered"))
+    if ANSWER not in before.columns or ANSWER not in after.columns:
+        return _number(Estimate(None, None, None, None, 0, f"the task's scorers make no column {ANSWER!r}"))
+    one, two = before[ANSWER], after[ANSWER]
+    same = (one == two) | (np.isnan(one) & np.isnan(two))
+    table = dataclasses.replace(after, columns={"changed": (~same).astype(np.float64)})
+    return _number(
+        estimate(table, _CHANGED, resamples=settings.resamples, seed=settings.seed, key=("swapped", value))
+    )
+
+
+def _difference(
+    metric: Metric, run: Run, before: Table, after: Table, value: str, settings: FairnessSettings
+) -> dict[str, Any]:
+    """Return the metric with the swapped demographics less the metric with the true ones, on the same samples."""
+    remedy = next((run.scored.missing[name] for name in metric.needs if name in run.scored.missing), None)
+    if remedy is not None or not len(after):
+        found = stated = swapped = Estimate(None, None, None, None, 0, remedy or "no pair was answered")
+    else:
+        key, seed = ("swapped", value), settings.seed
+        found = paired_difference(before, after, metric, resamples=settings.resamples, seed=seed, key=key)
+        stated, swapped = (estimate(table, metric, key=key, seed=seed) for table in (before, after))
+    if (
+        found.s is not None and found.s <= _ROUNDING
+    ):  # limits that coincide would claim to know the change exactly
+        found = found._replace(low=None, high=None)
+    return {
+        **_number(found),
+        "stated": stated.value,
+        "swapped": swapped.value,
+        "higher_is_better": metric.higher_is_better,
+        "signature": _signature(run, metric, settings),
+    }
+
+
+def _number(found: Estimate) -> dict[str, Any]:
+    return {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
+
+
+def _signature(run: Run, metric: Metric, settings: FairnessSettings) -> dict[str, Any]:
+    """Return the signature of a difference: that of the swapped run's cell, with what it is set against."""
+    signature = cell_signature(
+        run.plan, run.scored, metric, resamples=settings.resamples, seed=settings.seed, versions=versions()
+    )
+    return seal({**signature["protocol"], "against": f"demographics={STATED}"}, signature["provenance"])
+
+
+def _sentence(record: Mapping[str, Any], headline: str, number: Mapping[str, Any] | None) -> str:
+    changed = record["changed"]
+    said = f"{record['attribute']} replaced by {record['value']}: "
+    if changed["value"] is None:
+        said += f"what changes cannot be said ({changed['note']})"
+    else:
+        percent = {
+            key: None if changed[key] is None else 100 * changed[key] for key in ("value", "low", "high")
+        }
+        said += f"{span(percent, 1)}% of the answers to {record['n'] - record['n_failed']} samples change"
+    if number is not None and number["value"] is not None:
+        said += f"; {headline} {figure(number['stated'], 3)} becomes {figure(number['swapped'], 3)}, a change of {span(number, 3, sign=True)}"
+        if number["low"] is not None and number["low"] <= 0 <= number["high"]:
+            said += ", not distinguishable from 0"
+    if record["n_failed"]:
+        said += f"; {record['n_failed']} of {record['n']} pairs failed and are not counted"
+    return said

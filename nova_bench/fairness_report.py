@@ -1,0 +1,101 @@
+"""The fairness document of runs: every metric over the groups of every demographic attribute of a task.
+
+`fairness` makes it from runs, `nova_bench.score_table.fairness_table` from a user's own table; both go through
+`nova_bench.fairness_document`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nova_bench.counterfactual import SWAPPED, counterfactuals, demographics_of
+from nova_bench.errors import UsageError
+from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document
+from nova_bench.fairness_json import plain_json
+from nova_bench.identity import versions
+from nova_bench.report import caution, cell_signature
+from nova_bench.run import Run, open_run
+from nova_bench.types import Metric
+
+
+def fairness(
+    runs: Sequence[Run | Path | str],
+    *,
+    by: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    settings: FairnessSettings | None = None,
+    data: str | None = None,
+) -> dict[str, Any]:
+    """Return the fairness document of runs.
+
+    Args:
+        runs: Runs, or their folders. Several of one task, on the same samples, are also compared with each other. A run with
+            ``demographics=swapped`` is reported against the one of the same model with ``demographics=stated``.
+        by: Attributes among the tasks' demographics (all of them by default), or intersections: ``race*gender``.
+        metrics: Names of metrics (by default all that take part in comparisons).
+        settings: Lambda, smallest group, resamples and the like.
+        data: Where the data set is now, for runs that are given as folders.
+
+    Raises:
+        UnknownNameError: An attribute or metric that none of the tasks has.
+        UsageError: A run stands twice; no task has demographics; a swapped run without its stated one.
+
+    >>> fairness([])
+    Traceback (most recent call last):
+    nova_bench.errors.UsageError: no run was given
+    """
+    chosen = settings or FairnessSettings()
+    opened = [run if isinstance(run, Run) else open_run(run, data=data) for run in runs]
+    if not opened:
+        raise UsageError("no run was given")
+    folders = [str(run.folder.resolve()) for run in opened]
+    for i, folder in enumerate(folders):
+        if folder in folders[:i]:
+            raise UsageError(f"run {opened[i].folder} is given twice")
+    plain = [run for run in opened if demographics_of(run.plan.variant) != SWAPPED]
+    labels = _labels([(run.plan.spelling, run.model, str(run.folder)) for run in plain])
+    subjects = [_subject(run, label, chosen) for run, label in zip(plain, labels, strict=True)]
+    made = document(subjects, by=by, metrics=metrics, settings=chosen)
+    made["counterfactual"] = plain_json(
+        counterfactuals(opened, dict(zip(map(id, plain), labels, strict=True)), chosen)
+    )
+    return made
+
+
+def _labels(runs: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Return a name for each (task, model, folder): the model, with the folder where a task has several runs of it."""
+    keys = [(task, model) for task, model, _ in runs]
+    return [
+        model if keys.count((task, model)) == 1 else f"{model} ({folder})" for task, model, folder in runs
+    ]
+
+
+def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
+    task, scored = run.plan.task, run.scored
+    lines = Lines(scored.table, scored.worst, scored.best)
+    known = versions()
+
+    def missing(metric: Metric) -> str | None:
+        return next((scored.missing[column] for column in metric.needs if column in scored.missing), None)
+
+    def signature(metric: Metric) -> Mapping[str, Any]:
+        return cell_signature(
+            run.plan, scored, metric, resamples=settings.resamples, seed=settings.seed, versions=known
+        )
+
+    return Subject(
+        label=label,
+        model=run.model,
+        task=run.plan.spelling,
+        folder=str(run.folder),
+        caution=caution(run.plan),
+        headline=task.headline,
+        metrics=task.metrics,
+        attributes=task.demographics,
+        lines=lambda metric: lines,
+        missing=missing,
+        signature=signature,
+        notes={},
+    )
