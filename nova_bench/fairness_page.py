@@ -111,7 +111,7 @@ def _page(document: Entry) -> tuple[str, dict[str, Picture]]:
         pages=pages,
         swaps=list(view.swaps(document)),
         glossary=view.GLOSSARY,
-        unlikely=view.UNLIKELY,
+        unlikely=view.SIGNIFICANT,
         panel="\n".join(_panel(document)),
         version=__version__,
     )

@@ -12,15 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nova_bench.fairness_words import SIGNIFICANT
+
 Entry = Mapping[str, Any]
 
 NAME_LIMIT = 60
 SENTENCE_LIMIT = 600
 ROUNDING = 1e-9
 """What is nearer to 0 than this is an error of floating-point arithmetic."""
-UNLIKELY = 0.05
-"""Below this, corrected for the number of tests, chance is called an unlikely reason."""
-
 COMPOSITES = ("wmean", "gap", "worst", "ratio", "std", "deviation", "fap", "es")
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
@@ -253,7 +252,7 @@ def standing_out(part: Part, metric: str) -> str:
     named = [
         safe(entry["attribute"]) + (f" ({safe(entry['run'], 24)})" if len(part.runs) > 1 else "")
         for entry in tested
-        if entry["p_holm"] < UNLIKELY
+        if entry["p_holm"] <= SIGNIFICANT
     ]
     counted = f"Holm over {tested[0]['tests']} tests"
     if not named:

@@ -138,8 +138,8 @@ def _is_complete(run: Run, name: str, made: Built) -> bool:
     assert progress is not None  # evaluate always sets it
     unusable = sum(isinstance(sample, Unusable) for sample in run.plan.samples())
     failed = progress.failed - unusable
-    if name == "write" or failed:
-        made.messages += progress.messages
+    # both passes say of the same patients why they are left out
+    made.messages += [message for message in progress.messages if message not in made.messages]
     made.error = progress.error
     if failed > 0:
         made.messages.append(f"{failed} requests of the pass {name!r} failed")

@@ -144,7 +144,7 @@ def _overview_cells(entry: Entry) -> list[Text]:
         return [Text("undefined", style="yellow"), *(Text("-", style="dim") for _ in range(8))]
     gap, worst = entry["gap"], Text(view.safe(entry["worst_group"], 12) + " ")
     worst.append_text(_stacked(entry["worst"], places))
-    unlikely = entry["p_holm"] is not None and entry["p_holm"] < view.UNLIKELY
+    unlikely = entry["p_holm"] is not None and entry["p_holm"] <= view.SIGNIFICANT
     return [
         worst,
         _stacked(gap, places),

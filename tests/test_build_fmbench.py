@@ -370,6 +370,32 @@ def test_killed_build_goes_on_and_asks_nothing_that_was_logged(tmp_path: Path, k
     assert len(table(tmp_path / "built" / "vqa.parquet")) == 20
 
 
+def test_interrupted_build_keeps_every_answer(tmp_path: Path) -> None:
+    ship(tmp_path / "set", 10)
+    with loopback.serve(loopback.Plan(latency=0.05, answer_of=answers)) as (url, server):
+        log = tmp_path / "built" / "build" / "write" / "responses.jsonl"
+        running = subprocess.Popen(
+            command(*words("set", url)),
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while (not log.exists() or log.read_bytes().count(b"\n") < 2) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 1
+        assert "stopped" in said
+        assert "the build is not complete" in said
+        assert 2 <= len(server.stats.prompts) < 10
+        assert nova(tmp_path, *words("set", url)).returncode == 0
+        assert set(server.stats.prompts.values()) == {1}
+        assert len(server.stats.prompts) == 10 + 30
+
+
 def test_another_writer_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     source = ship(tmp_path / "set", 2)
     build(tmp_path, source)

@@ -158,7 +158,7 @@ def test_swap_writes_the_other_value(attribute: str, old: str, new: str, text: s
 PIECES = (
     "a Black woman", "the white, 67-year-old man", "An Asian lady", "his left eye", "her IOP", "tell him", "she", "Is it hers?", "African Americans",
     "Hispanic", "non-Hispanic", "speaks Spanish", "English-speaking", "a Russian interpreter", "white matter", "the black spot", "glaucoma,", "Mr. X",
-    "of European descent", "women", "GENTLEMAN",
+    "of European descent", "women", "GENTLEMAN", "a Latina woman", "Race: white", "The patient is black.", "68 yo F", "in Spanish",
 )  # fmt: skip
 
 
