@@ -429,6 +429,9 @@ def test_all_failed_is_null() -> None:
     assert "left out of composites and tests: " in str(found.note)
     resampled = compare_groups(table, MEAN_BY_BOOTSTRAP, "group")
     assert resampled.gap.value is None
+    without_columns = dataclasses.replace(table, columns={})  # what scoring leaves where nothing was answered
+    for metric in (MEAN, MEAN_BY_BOOTSTRAP):
+        assert compare_groups(without_columns, metric, "group").gap.value is None
 
 
 def test_empty_table_is_null() -> None:
@@ -759,6 +762,13 @@ def test_patient_known_on_some_lines_counts_on_these() -> None:
 def test_settings_without_sense_are_refused(setting: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         compare_groups(drawn_table({"a": 3}, {"a": 0.5}), MEAN, "group", **setting)  # type: ignore[arg-type]
+
+
+def test_missing_column_is_named() -> None:
+    with pytest.raises(
+        UnknownNameError, match="column 'scores' not found in the table; metric 'mean' needs it"
+    ):
+        compare_groups(drawn_table({"a": 3}, {"a": 0.5}), mean_of("scores", "mean"), "group")
 
 
 def test_metric_without_inference_is_refused() -> None:

@@ -26,11 +26,12 @@ BY_PROJECTION = "smallest alpha at which the gap's lower limit exceeds 0"
 
 def comparison_of(
     basis: Basis,
-    grouping: Grouping,
     groups: Sequence[Measured],
     everyone: Measured,
     p_value: float | None,
     imputed: tuple[list[Measured] | None, list[Measured] | None] | None,
+    *,
+    grouping: Grouping,
 ) -> Comparison:
     """Carry everything back to the metric's own scale, with the reasons for what is missing."""
     metric, settings, scale, made = basis.metric, basis.settings, basis.scale, basis.composites

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nova_bench.errors import UsageError
+from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.stats.assembly import comparison_of
 from nova_bench.stats.basis import Basis, basis_of, measure_groups
 from nova_bench.stats.groups import Grouping, Lines, Measured
@@ -87,7 +87,7 @@ def compare_table(
         best: The same with the best answer.
 
     Raises:
-        UnknownNameError: An attribute, deviation or weights that do not exist.
+        UnknownNameError: An attribute, deviation or weights that do not exist, or a column that a metric needs.
         UsageError: Another setting makes no sense, or a metric is not made for comparisons.
         DataError: A patient has two values of an attribute.
     """
@@ -97,6 +97,11 @@ def compare_table(
             raise UsageError(
                 f"metric {metric.name!r} is not made for comparisons (infer=False); compare groups by another metric"
             )
+        for column in metric.needs:
+            if column not in table.columns and (table.status != "failed").any():
+                raise UnknownNameError(
+                    "column", column, table.columns, f"the table; metric {metric.name!r} needs it"
+                )
     patients, _ = table.cluster_codes() if len(table) else (np.zeros(0, np.int64), 0)
     groupings = [Grouping.of(table, attribute, patients) for attribute in attributes]
     is_answered = np.asarray(table.status != "failed")
@@ -188,9 +193,10 @@ def _of_attribute(
         for metric, groups, everyone in zip(metrics, measured, overall, strict=True)
     ]
     p_values = _permuted(bases, grouping.attribute, settings)
+    imputed = _imputed(sides, metrics, grouping, settings)
     return [
-        comparison_of(basis, grouping, groups, everyone, p_value, _imputed(sides, basis, grouping))
-        for basis, groups, everyone, p_value in zip(bases, measured, overall, p_values, strict=True)
+        comparison_of(*each, grouping=grouping)
+        for each in zip(bases, measured, overall, p_values, imputed, strict=True)
     ]
 
 
@@ -221,12 +227,12 @@ def _permuted(bases: Sequence[Basis], attribute: str, settings: Settings) -> lis
 
 
 def _imputed(
-    sides: tuple[Lines, Lines] | None, basis: Basis, grouping: Grouping
-) -> tuple[list[Measured] | None, list[Measured] | None] | None:
-    """Return the groups with the failed samples scored as worst and as best; None where nothing failed."""
+    sides: tuple[Lines, Lines] | None, metrics: Sequence[Metric], grouping: Grouping, settings: Settings
+) -> list[tuple[list[Measured] | None, list[Measured] | None] | None]:
+    """Return, for each metric, the groups with the failed samples scored as worst and as best; None where nothing failed."""
     if not any(grouping.failed):
-        return None
+        return [None] * len(metrics)
     if sides is None:
-        return None, None
-    worst, best = (measure_imputed(side, basis.metric, grouping, basis.settings) for side in sides)
-    return worst, best
+        return [(None, None)] * len(metrics)
+    worst, best = (measure_imputed(side, metrics, grouping, settings) for side in sides)
+    return list(zip(worst, best, strict=True))

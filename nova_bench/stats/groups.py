@@ -179,6 +179,8 @@ def ratio_terms(table: Table, metric: Metric, patients: np.ndarray, n_patients: 
         n_patients: How many there are.
     """
     assert metric.sums is not None  # the callers asked
+    if not len(table):  # where every line failed there may be no columns to read
+        return Terms(np.zeros((n_patients, 2)), np.ones(1))
     nums, dens = [], []
     for part, codes in by_repeat(table, patients):
         num, den = metric.sums(part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nova_bench.stats.basis import Basis, levels_of, measure_groups, takes_part
@@ -14,19 +16,25 @@ from nova_bench.types import Metric
 
 
 def measure_imputed(
-    lines: Lines, metric: Metric, grouping: Grouping, settings: Settings
-) -> list[Measured] | None:
-    """Return a metric in every known group of a table whose failed lines were filled in; None where it lacks the columns.
+    lines: Lines, metrics: Sequence[Metric], grouping: Grouping, settings: Settings
+) -> list[list[Measured] | None]:
+    """Return every metric in every known group of a table whose failed lines were filled in; None where it lacks the columns.
 
     Args:
         lines: All lines of the worst, or the best, table.
-        metric: The metric.
+        metrics: The metrics.
         grouping: The groups of the same lines.
         settings: Of the resamples.
     """
-    if not set(metric.needs) <= set(lines.table.columns):
-        return None
-    return measure_groups(lines, [metric], grouping, grouping.codes, settings)[0][:-1]
+    there = [metric for metric in metrics if set(metric.needs) <= set(lines.table.columns)]
+    measured = dict(
+        zip(
+            (metric.name for metric in there),
+            measure_groups(lines, there, grouping, grouping.codes, settings),
+            strict=True,
+        )
+    )
+    return [measured[metric.name][:-1] if metric.name in measured else None for metric in metrics]
 
 
 def imputed_gap(
