@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
@@ -21,62 +21,49 @@ Entry = Mapping[str, Any]
 
 BAR = 24
 """Characters of the small bar beside an interval."""
-NARROW = 110
-"""Below so many characters some columns are left out: a number that is cut off at the edge is a wrong number."""
+BREAK = 6
+"""Characters by which a column of intervals can shrink without a number in it being broken."""
 
 
 def report(document: Entry, *, full: bool = False) -> RenderableType:
     """Return a fairness document as tables with sentences under them.
 
     Per task: one table over all attributes, then the groups of each attribute, both for the headline metric; the other metrics in a short
-    table; two runs against each other where there are two; counterfactual runs where there are any. A narrow terminal gets fewer columns.
+    table; two runs against each other where there are two; counterfactual runs where there are any. Narrow terminals get fewer columns.
 
     Args:
         document: What `nova-bench fairness --json` prints.
         full: All tables for all metrics.
     """
-    return _Report(document, full)
+    made: list[RenderableType] = []
+    for part in view.parts(document):
+        made += _task(part, full=full)
+    if not made:
+        made.append(Text("nothing to compare: no task of these runs has demographics", style="yellow"))
+    if document.get("counterfactual"):
+        made += _counterfactual(list(view.swaps(document)))
+    made.append(_settings(document["settings"]))
+    made += [Text(caution, style="bold yellow") for caution in view.cautions(document)]
+    return Group(*made)
 
 
-class _Report:
-    """Knows its width only when it is printed."""
-
-    def __init__(self, document: Entry, full: bool) -> None:
-        self.document, self.full = document, full
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        narrow, document = options.max_width < NARROW, self.document
-        found = view.parts(document)
-        if not found:
-            yield Text("nothing to compare: no task of these runs has demographics", style="yellow")
-        for part in found:
-            yield from _task(part, full=self.full, narrow=narrow)
-        if document.get("counterfactual"):
-            yield from _counterfactual(list(view.swaps(document)), narrow=narrow)
-        yield _settings(document["settings"])
-        if narrow:
-            yield Text("some columns are left out in so narrow a terminal", style="dim")
-        for caution in view.cautions(document):
-            yield Text(caution, style="bold yellow")
-
-
-def _task(part: view.Part, *, full: bool, narrow: bool) -> Iterator[RenderableType]:
+def _task(part: view.Part, *, full: bool) -> Iterator[RenderableType]:
     shown = part.metrics if full else (part.headline,)
     for metric in shown:
         yield Text()
         yield Text(f"{view.safe(part.task)}  ·  {view.safe(metric)}, {_better(part, metric)}", style="bold")
-        yield _overview(part, metric, narrow=narrow)
+        yield _overview(part, metric)
         yield _under(view.standing_out(part, metric))
         for attribute in part.attributes:
-            yield from _groups(part, metric, attribute, narrow=narrow)
+            yield from _groups(part, metric, attribute)
     if len(shown) < len(part.metrics):
         yield Text()
-        yield _short(part, part.metrics[1:], narrow=narrow)
+        yield _short(part, part.metrics[1:])
         for note in view.undefined(part, part.metrics[1:]):
             yield _under(note, style="dim")
     for metric in shown:
         for later, earlier, found in part.pairs(metric):
-            yield from _paired(part, metric, later, earlier, found, narrow=narrow)
+            yield from _paired(part, metric, later, earlier, found)
 
 
 def _better(part: view.Part, metric: str) -> str:
@@ -85,30 +72,45 @@ def _better(part: view.Part, metric: str) -> str:
 
 
 class _Sheet:
-    """A table under construction.
+    """A table in two forms: with all columns, and with fewer for where these do not fit. A cut-off number would be a wrong number.
 
     Args:
         title: Above it.
-        columns: Heading and kind of each: ``<`` is left-aligned, ``>`` right-aligned; with a ``w`` behind it, left out where it is narrow.
-        narrow: Whether the terminal is.
+        columns: Heading and kind of each: ``<`` names, ``>`` numbers, ``~`` intervals, which may be broken at their space; with a ``w``
+            behind it, left out where it is narrow.
     """
 
-    def __init__(self, title: str, columns: Sequence[tuple[str, str]], *, narrow: bool) -> None:
-        self.table = Table(
-            title=Text(title, style="bold") if title else None,
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            show_edge=False,
-            pad_edge=False,
+    def __init__(self, title: str, columns: Sequence[tuple[str, str]]) -> None:
+        self.spare = BREAK * sum(kind[0] == "~" for _, kind in columns)
+        self.kept = [not kind.endswith("w") for _, kind in columns]
+        self.wide, self.narrow = (
+            Table(
+                title=Text(title, style="bold") if title else None,
+                title_justify="left",
+                box=box.SIMPLE_HEAD,
+                padding=(0, 1, 0, 0),
+                show_edge=False,
+                pad_edge=False,
+            )
+            for _ in range(2)
         )
-        self.kept = [not (narrow and kind.endswith("w")) for _, kind in columns]
-        for name, kind in itertools.compress(columns, self.kept):
-            justify: Any = "right" if kind[0] == ">" else "left"
-            self.table.add_column(name, justify=justify, no_wrap=not narrow, overflow="fold")
+        for (name, kind), kept in zip(columns, self.kept, strict=True):
+            justify: Any = "left" if kind[0] == "<" else "right"
+            self.wide.add_column(name, justify=justify, no_wrap=kind[0] == ">", overflow="fold")
+            if kept:
+                self.narrow.add_column(name, justify=justify, overflow="fold")
 
     def row(self, cells: Sequence[RenderableType], style: str = "") -> None:
-        self.table.add_row(*itertools.compress(cells, self.kept), style=style)
+        self.wide.add_row(*cells, style=style)
+        self.narrow.add_row(*itertools.compress(cells, self.kept), style=style)
+
+    def section(self) -> None:
+        self.wide.add_section()
+        self.narrow.add_section()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wanted = Measurement.get(console, options.update(max_width=10_000), self.wide).maximum
+        yield self.wide if wanted - self.spare <= options.max_width else self.narrow
 
 
 def _stacked(entry: Entry | None, places: int) -> Text:
@@ -121,19 +123,19 @@ def _stacked(entry: Entry | None, places: int) -> Text:
     return shown
 
 
-def _overview(part: view.Part, metric: str, *, narrow: bool) -> Table:
+def _overview(part: view.Part, metric: str) -> _Sheet:
     many = len(part.runs) > 1
     columns = [("attribute", "<"), ("model", "<")] if many else [("attribute", "<")]
-    columns += [("worst group", ">"), ("gap", ">"), ("floor", ">"), ("corrected", ">w"), ("ratio", ">w")]
-    columns += [("FAP", ">"), ("ES", ">w"), ("Holm p", ">"), ("detectable", ">w")]
-    table = _Sheet("", columns, narrow=narrow)
+    columns += [("worst group", "~"), ("gap", "~"), ("floor", ">"), ("corrected", ">w"), ("ratio", "~w")]
+    columns += [("FAP", "~"), ("ES", "~w"), ("Holm p", ">"), ("detectable", ">w")]
+    table = _Sheet("", columns)
     for attribute in part.attributes:
         for place, entry in enumerate(part.of(metric, attribute)):
             names = [view.safe(attribute, 16) if not place else ""]
             names += [view.safe(entry["run"], 16)] if many else []
             table.row([*(Text(name) for name in names), *_overview_cells(entry)])
-        table.table.add_section()
-    return table.table
+        table.section()
+    return table
 
 
 def _overview_cells(entry: Entry) -> list[Text]:
@@ -160,23 +162,23 @@ def _under(text: str, style: str = "") -> Padding:
     return Padding(Text(text, style=style), (0, 0, 0, 2))
 
 
-def _groups(part: view.Part, metric: str, attribute: str, *, narrow: bool) -> Iterator[RenderableType]:
+def _groups(part: view.Part, metric: str, attribute: str) -> Iterator[RenderableType]:
     entries = part.of(metric, attribute)
     if not entries:
         return
     many = len(entries) > 1
     named = view.states(entries)
     columns = [("model", "<"), ("group", "<")] if many else [("group", "<")]
-    columns += [("value", ">"), ("95% interval", "<"), ("", "<w"), ("patients", ">"), ("n", ">w")]
+    columns += [("value", ">"), ("95% interval", "~"), ("", ">w"), ("patients", ">"), ("n", ">w")]
     columns += [(state, ">" if state in ("failed", "refused") else ">w") for state in named]
     columns.append(("", "<"))
     scale = _Scale.of(entries)
-    table = _Sheet(f"{view.safe(metric)} by {view.safe(attribute)}", columns, narrow=narrow)
+    table = _Sheet(f"{view.safe(metric)} by {view.safe(attribute)}", columns)
     for entry in entries:
         _group_lines(table, entry, many=many, named=named, scale=scale)
-        table.table.add_section()
+        table.section()
     yield Text()
-    yield table.table
+    yield table
     for entry in entries:
         who = f"{view.safe(entry['run'], 24)}: " if many else ""
         yield _under(who + view.sentence(entry))
@@ -273,11 +275,11 @@ class Bar:
         return Measurement(min(9, self.width), self.width)
 
 
-def _short(part: view.Part, metrics: Sequence[str], *, narrow: bool) -> Table:
+def _short(part: view.Part, metrics: Sequence[str]) -> _Sheet:
     many = len(part.runs) > 1
     columns = [("metric", "<"), ("attribute", "<"), *([("model", "<")] if many else [])]
-    columns += [("overall", ">w"), ("worst group", "<"), ("", ">w"), ("gap", ">"), ("Holm p", ">")]
-    table = _Sheet("other metrics", columns, narrow=narrow)
+    columns += [("overall", "~w"), ("worst group", "<"), ("", "~w"), ("gap", "~"), ("Holm p", ">")]
+    table = _Sheet("other metrics", columns)
     for metric in (metric for metric in metrics if not view.blank(part, metric)):
         first = view.safe(metric, 26)
         for attribute in part.attributes:
@@ -290,8 +292,8 @@ def _short(part: view.Part, metrics: Sequence[str], *, narrow: bool) -> Table:
                 row += [view.p_value(entry["p_holm"])]
                 table.row([Text(cell) for cell in row], "dim" if view.reason(entry) else "")
                 first = ""
-        table.table.add_section()
-    return table.table
+        table.section()
+    return table
 
 
 def _paired(
@@ -300,13 +302,11 @@ def _paired(
     later: str,
     earlier: str,
     found: Sequence[tuple[str, Entry]],
-    *,
-    narrow: bool,
 ) -> Iterator[RenderableType]:
     title = f"{view.safe(metric)}: {view.safe(later, 30)} minus {view.safe(earlier, 30)}, same samples"
-    columns = [("attribute", "<"), ("overall", ">"), ("by group: Holm p", ">")]
-    columns += [("gap", ">"), ("worst group", ">w"), ("FAP", ">"), ("ES", ">w"), ("worst of each", "<")]
-    table = _Sheet(title, columns, narrow=narrow)
+    columns = [("attribute", "<"), ("overall", "~"), ("by group: Holm p", ">")]
+    columns += [("gap", "~"), ("worst group", "~w"), ("FAP", "~"), ("ES", "~w"), ("worst of each", "<")]
+    table = _Sheet(title, columns)
     for attribute, paired in found:
         places = view.digits(part.entries[later, metric, attribute])
         names = [paired["worst_group"], paired["other_worst_group"]]
@@ -315,18 +315,18 @@ def _paired(
         row += [_stacked(paired[name], places) for name in ("gap", "worst", "fap", "es")]
         table.row([*row, Text("\n".join(view.safe(name or "-", 14) for name in names))])
     yield Text()
-    yield table.table
+    yield table
     for attribute, paired in found:
         yield _under(f"{view.safe(attribute)}: {view.sentence(paired)}")
         for note in view.notes(paired):
             yield _under(f"{view.safe(attribute)}: {note}", style="dim")
 
 
-def _counterfactual(swaps: Sequence[tuple[Entry, str, Entry]], *, narrow: bool) -> Iterator[RenderableType]:
+def _counterfactual(swaps: Sequence[tuple[Entry, str, Entry]]) -> Iterator[RenderableType]:
     columns = [("model", "<"), ("metric", "<w"), ("attribute", "<"), ("replaced by", "<"), ("patients", ">")]
-    columns += [("n", ">w"), ("answers that change", ">"), ("stated", ">w"), ("swapped", ">w")]
-    columns += [("score change", ">")]
-    table = _Sheet("demographics in the prompt replaced, all else the same", columns, narrow=narrow)
+    columns += [("n", ">w"), ("answers that change", "~"), ("stated", ">w"), ("swapped", ">w")]
+    columns += [("score change", "~")]
+    table = _Sheet("demographics in the prompt replaced, all else the same", columns)
     for record, metric, change in swaps:
         names = [view.safe(record["run"], 16), view.safe(metric, 20)]
         names += [view.safe(record["attribute"], 16), view.safe(record["value"], 16)]
@@ -335,7 +335,7 @@ def _counterfactual(swaps: Sequence[tuple[Entry, str, Entry]], *, narrow: bool) 
         row += [Text(view.number(change.get(key))) for key in ("stated", "swapped")]
         table.row([*row, _stacked(change, 3)])
     yield Text()
-    yield table.table
+    yield table
     for record, _, _ in swaps:
         yield _under(f"{view.safe(record['run'], 24)}: {view.sentence(record)}")
 

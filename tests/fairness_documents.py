@@ -27,6 +27,7 @@ HOSTILE = (
     "long " * 2000,
     "עברית",
     "中文",
+    "x" * 10_000,
 )
 
 
@@ -38,7 +39,7 @@ def document(*, runs: int = 2, hostile: bool = False, counterfactual: bool = Tru
         labels = [f"{label}</title><img src=x onerror=alert(2)>" for label in labels]
     groups = dict(GROUPS)
     if hostile:
-        groups["../../<b>race</b>\x00"] = dict(zip(HOSTILE, (60, 50, 40, 30, 25, 21), strict=True))
+        groups["../../<b>race</b>\x00"] = dict(zip(HOSTILE, (60, 50, 40, 30, 25, 22, 21), strict=True))
     made = [
         _comparison(draw, label, rank, metric, attribute, groups[attribute])
         for rank, label in enumerate(labels)

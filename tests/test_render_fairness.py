@@ -190,3 +190,22 @@ def test_metric_without_any_value_is_one_line() -> None:
     shown = text(document)
     assert shown.count("rouge_l") == 1
     assert "rouge_l: needs a package: run `pip install x`" in shown
+
+
+def test_numbers_that_need_more_room_are_not_cut(numbered: dict[str, Any]) -> None:
+    (entry,) = numbered["comparisons"]
+    for part in (
+        entry["overall"],
+        *entry["groups"].values(),
+        *(entry[name] for name in ("worst", "gap", "fap", "es")),
+    ):
+        for key, number in part.items():
+            if isinstance(number, float):
+                part[key] = round(number / 20, 12)  # four decimals from here on
+    for run in ("a_model_with_a_long_name", "b"):
+        numbered["comparisons"].append({**entry, "run": run})
+    shown = text(numbered)
+    values = line_after(shown, "worst group", "race")
+    gap = entry["gap"]
+    assert values[2] == f"black {entry['worst']['value']:.4f}"
+    assert values[3:6] == [f"{gap[key]:.4f}" for key in ("value", "floor", "corrected")]
