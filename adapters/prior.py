@@ -12,8 +12,9 @@
 
 It never decodes an image and never reads a prompt: every localisation gets the same few boxes (scaled to
 the image's width and height), every description the same sentence, every diagnosis the same five common
-diseases, every question the same two words, and every report of an eye the same one. An adapter that does not beat it has not been shown to look at anything. The boxes are guesses at
-where lesions of average size lie (each hemisphere, the centre); none is fitted to a data set.
+diseases, every question a no, and every report of an eye says that it is healthy. An adapter that does not
+beat it has not been shown to look at anything. The boxes are guesses at where lesions of average size lie
+(each hemisphere, the centre); none is fitted to a data set.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ BOXES = (
 )
 CAPTION = "Axial T2-weighted image shows a hyperintense lesion in the cerebral white matter and oedema."
 DIAGNOSES = ("Glioblastoma", "Ischaemic infarct", "Multiple sclerosis", "Meningioma", "Brain metastasis")
-
-ANSWER = "No glaucoma."
+ANSWER = "No"
 REPORT = (
     "The optic disc has a cup-to-disc ratio of 0.5 and an intact neuroretinal rim. The macula is normal. "
     "There is no sign of glaucoma; a routine visit in 12 months is recommended."

@@ -44,6 +44,7 @@ _HOMES = {
     "Task": "task",
     "Usage": "types",
     "UsageError": "errors",
+    "build_fmbench": "fmbench_build",
     "each": "adapter",
     "evaluate": "run",
     "fairness": "fairness_report",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
     from nova_bench.fairness_document import FairnessSettings
     from nova_bench.fairness_report import fairness
+    from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
     from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
@@ -121,6 +123,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "backends",
+    "build_fmbench",
     "each",
     "evaluate",
     "fairness",

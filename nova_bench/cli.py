@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nova_bench import __version__, cli_fairness, cli_show
+from nova_bench import __version__, cli_build, cli_fairness, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
 from nova_bench.errors import NovaBenchError, UsageError
 
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(verb=_demo)
 
     cli_show.add_verbs(verbs)
+    cli_build.add_verbs(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(

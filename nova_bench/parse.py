@@ -25,7 +25,7 @@ from typing import Any
 from nova_bench.boxes import is_sound
 from nova_bench.errors import DataError
 from nova_bench.json_boxes import WrittenBox, plain
-from nova_bench.loose_json import Keyed, as_number, scan
+from nova_bench.loose_json import Keyed, Listed, as_number, scan
 from nova_bench.text import is_refusal, normalise_diagnosis, strip_thinking, without_surrogates
 from nova_bench.types import Box, Context, Frame, Prediction, Response, Status
 from nova_bench.written_boxes import find_boxes
@@ -156,6 +156,32 @@ def parse_text(response: Response, context: Context) -> Prediction:
     refused = is_refusal(answer)
     status = _status(text, usable=bool(answer) and not refused, cut=cut)
     return Prediction(status, answer if answer and not refused else None)
+
+
+def parse_object(response: Response, context: Context) -> Prediction:
+    """Return the last JSON object of an answer as a dict; None where there is none.
+
+    Read as carelessly as models write (see `nova_bench.loose_json`); numbers are floats, and of a repeated key the last value counts. In a
+    truncated answer what is whole is kept.
+
+    >>> context = Context(Frame("xyxy/1000"), None, (), ())
+    >>> parse_object(Response("a", 'Sure: {"verdict": "keep", "pairs": [{"n": 1}]}'), context).value
+    {'verdict': 'keep', 'pairs': [{'n': 1.0}]}
+    """
+    status, text, cut = _opened(response, context)
+    if status:
+        return Prediction(status)
+    roots = [root for root in scan(text).roots if isinstance(root.value, Keyed)]
+    if not roots:
+        return Prediction(_status(text, usable=False, cut=cut))
+    return Prediction(_status(text, usable=True, cut=cut or roots[-1].cut), _plain(roots[-1].value))
+
+
+def _plain(value: Any) -> Any:
+    """Return a scanned value as dicts, lists and scalars; `scan` bounds its depth."""
+    if isinstance(value, Keyed):
+        return {key: _plain(child) for key, child in value.items}
+    return [_plain(child) for child in value.items] if isinstance(value, Listed) else value
 
 
 def _opened(response: Response, context: Context) -> tuple[Status | None, str, bool]:

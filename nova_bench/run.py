@@ -173,7 +173,7 @@ def evaluate(
     loaded = name if isinstance(name, Task) else load_task(name)
     chosen = loaded.variant({**choices, **(variant or {})})
     spelling = loaded.spell(chosen)
-    ready = _ready(model, options, spelling)
+    ready = ready_model(model, options, spelling)
     folder = Path(out) if out else default_folder(ready.name, spelling)
     if data == "full":  # before anything is downloaded for nothing
         check_hosted(loaded.data, ready, is_allowed=allow_hosted)
@@ -313,12 +313,18 @@ def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
     }
 
 
-def _ready(
+def ready_model(
     model: str | Model | Adapter | Callable[[Request], str | Response],
     options: Mapping[str, str] | None,
     spelling: str,
 ) -> Model:
-    """Return the model of a name, an adapter or a function."""
+    """Return the model of a name, an adapter or a function.
+
+    Args:
+        model: As `evaluate` takes it.
+        options: The adapter's options, as texts.
+        spelling: The task, for ``{task}`` in an option.
+    """
     if isinstance(model, str):
         return load_model(model, options, task=spelling)
     if isinstance(model, Model):

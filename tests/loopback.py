@@ -118,6 +118,10 @@ class Plan:
     )
     latency_of: Callable[[str], float] | None = None
     """Latency by prompt, over `latency`."""
+    answer_of: Callable[[Mapping[str, Any]], str] | None = None
+    """Answer by request, over `answer_to`."""
+    quotes: bool = False
+    """Errors quote the prompt, as servers do that say which field was wrong."""
 
 
 @dataclasses.dataclass
@@ -219,11 +223,11 @@ class Loopback:
         fault = self._fault(call, digest)
         if fault is not None:
             stats.faults[fault] += 1
-            return await self._fail(request, fault, key)
+            return await self._fail(request, fault, key, prompt_of(json.loads(data)) if plan.quotes else "")
         body = json.loads(data)
         prompt = prompt_of(body)
         await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
-        response = web.json_response(self._completion(body, answer_to(body)))
+        response = web.json_response(self._completion(body, (plan.answer_of or answer_to)(body)))
         await response.prepare(request)
         await response.write_eof()
         stats.answered[digest] += 1
@@ -240,10 +244,12 @@ class Loopback:
                 return kind
         return None
 
-    async def _fail(self, request: web.Request, fault: str, key: str) -> web.StreamResponse:
+    async def _fail(self, request: web.Request, fault: str, key: str, quoted: str) -> web.StreamResponse:
         if fault in STATUS_FAULTS:
             status, error = STATUS_FAULTS[fault]
             error = {**error, "message": str(error["message"]).replace("{key}", key)}
+            if quoted:
+                error["message"] += f" Input: {quoted[-300:]}"
             headers = {}
             if fault == "429":
                 headers["Retry-After"] = self.plan.retry_after

@@ -19,6 +19,16 @@ from nova_bench.run import open_run
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden" / "tasks.json"
+NAMES = (
+    "nova_localization",
+    "nova_caption",
+    "nova_diagnosis",
+    "nova_diagnosis@inputs=image",
+    "fmbench_vqa",
+    "fmbench_vqa@demographics=swapped",
+    "fmbench_report",
+    "fmbench_report@demographics=stated",
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +109,7 @@ def golden_of(name: str, folder: Path) -> dict[str, object]:
     return {"version": plan.task.version, "requests": hashes, "scores": values}
 
 
-@pytest.mark.parametrize(
-    "name", ["nova_localization", "nova_caption", "nova_diagnosis", "nova_diagnosis@inputs=image"]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_requests_and_scores_are_those_of_the_tasks_version(name: str, tmp_path: Path) -> None:
     found = golden_of(name, tmp_path)
     known = json.loads(GOLDEN.read_text())[name]
@@ -123,10 +131,9 @@ def renew() -> None:
     """Write the golden file anew."""
     import tempfile
 
-    names = ["nova_localization", "nova_caption", "nova_diagnosis", "nova_diagnosis@inputs=image"]
     with tempfile.TemporaryDirectory() as folder:
         GOLDEN.write_text(
-            json.dumps({name: golden_of(name, Path(folder)) for name in names}, indent=1) + "\n"
+            json.dumps({name: golden_of(name, Path(folder)) for name in NAMES}, indent=1) + "\n"
         )
 
 
