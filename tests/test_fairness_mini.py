@@ -48,14 +48,15 @@ def test_planted_gap_is_found(document: dict[str, Any]) -> None:
 
 
 def test_no_gap_is_found_where_none_was_planted(document: dict[str, Any]) -> None:
-    others = [of(document, 0, name) for name in ("race", "gender", "age")] + [
-        of(document, 1, "gender"),
-        of(document, 1, "age"),
-    ]
-    for found in others:
+    for attribute in ("race", "gender", "age"):
+        found = of(document, 0, attribute)
         assert found["gap"]["low"] == 0
         assert found["p_holm"] > 0.05
+        assert "this could be chance" in found["sentence"]
         assert "not distinguishable from 0" in found["sentence"]
+    # The twin's other attributes: black patients are no random part of the ages, so only the corrected test is asked.
+    for attribute in ("gender", "age"):
+        assert of(document, 1, attribute)["p_holm"] > 0.05
 
 
 def test_the_models_differ_by_race_only(document: dict[str, Any]) -> None:
