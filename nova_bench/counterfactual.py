@@ -9,7 +9,7 @@ a model does not answer alike twice. Patients are the clusters.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,12 @@ def demographics_of(variant: Variant) -> str | None:
 
 
 def counterfactuals(
-    runs: Sequence[Run], labels: Mapping[int, str], settings: FairnessSettings
+    runs: Sequence[Run],
+    labels: Mapping[int, str],
+    settings: FairnessSettings,
+    *,
+    attributes: Collection[str] = (),
+    metrics: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Return one record for every value that was put in place of another, of every swapped run among the runs.
 
@@ -52,6 +57,8 @@ def counterfactuals(
         runs: All runs of the report.
         labels: The label of each run that is not swapped, by ``id(run)``.
         settings: Resamples and seed.
+        attributes: Only values of these; of all that were swapped where empty.
+        metrics: Only these; all that are means where empty.
 
     Raises:
         UsageError: A swapped run whose stated run is not among the runs, or that has two.
@@ -61,7 +68,8 @@ def counterfactuals(
     for run in runs:
         if demographics_of(run.plan.variant) == SWAPPED:
             stated = _stated_run(run, runs)
-            records += _records(run, stated, labels[id(stated)], settings)
+            for value in _values(run, attributes):
+                records.append(_record(run, stated, labels[id(stated)], value, metrics, settings))
     return records
 
 
@@ -108,40 +116,44 @@ def _stated_run(run: Run, runs: Sequence[Run]) -> Run:
     return partners[0]
 
 
-def _records(run: Run, stated: Run, label: str, settings: FairnessSettings) -> list[dict[str, Any]]:
-    table = run.scored.table
-    values = table.groups.get("swapped", np.zeros(0, dtype=object))
-    made = []
-    for value in sorted({value for value in values if value is not None}):
-        before, after = swapped_pairs(stated.scored.table, table, value)
-        answered = np.asarray((before.status != "failed") & (after.status != "failed"))
-        n, failed = len(set(after.id)), len(set(after.id[~answered]))
-        before, after = before.take(answered), after.take(answered)
-        changed = _changed(before, after, value, settings)
-        metrics = {
-            metric.name: _difference(metric, run, before, after, value, settings)
-            for metric in run.plan.task.metrics
-            if metric.infer and metric.sums is not None
-        }
-        attribute, _, word = value.partition("=")
-        record = {
-            "task": run.plan.task.name,
-            "model": run.model,
-            "run": label,
-            "stated_folder": str(stated.folder),
-            "swapped_folder": str(run.folder),
-            "attribute": attribute,
-            "value": word,
-            "n": n,
-            "n_failed": failed,
-            "patients": len(set(after.cluster)),
-            "changed": changed | {"signature": _signature(run, _CHANGED, settings)},
-            "metrics": metrics,
-        }
-        headline = metrics.get(run.plan.task.headline)
-        record["sentence"] = _sentence(record, run.plan.task.headline, headline)
-        made.append(record)
-    return made
+def _values(run: Run, attributes: Collection[str]) -> list[str]:
+    """Return what was put in place of something else, such as ``race=asian``."""
+    values = {value for value in run.scored.table.groups.get("swapped", ()) if value is not None}
+    return sorted(value for value in values if not attributes or value.partition("=")[0] in attributes)
+
+
+def _record(
+    run: Run, stated: Run, label: str, value: str, names: Collection[str], settings: FairnessSettings
+) -> dict[str, Any]:
+    before, after = swapped_pairs(stated.scored.table, run.scored.table, value)
+    answered = np.asarray((before.status != "failed") & (after.status != "failed"))
+    n, failed = len(set(after.id)), len(set(after.id[~answered]))
+    before, after = before.take(answered), after.take(answered)
+    metrics = {
+        metric.name: _difference(metric, run, before, after, value, settings)
+        for metric in run.plan.task.metrics
+        if metric.infer and metric.sums is not None and (not names or metric.name in names)
+    }
+    attribute, _, word = value.partition("=")
+    record = {
+        "task": run.plan.task.name,
+        "model": run.model,
+        "run": label,
+        "stated_folder": str(stated.folder),
+        "swapped_folder": str(run.folder),
+        "attribute": attribute,
+        "value": word,
+        "n": n,
+        "n_failed": failed,
+        "patients": len(set(after.cluster)),
+        "changed": _changed(before, after, value, settings)
+        | {"signature": _signature(run, _CHANGED, settings)},
+        "metrics": metrics,
+    }
+    headline = run.plan.task.headline
+    named = headline if headline in metrics else next(iter(metrics), headline)
+    record["sentence"] = _sentence(record, named, metrics.get(named))
+    return record
 
 
 def _changed(before: Table, after: Table, value: str, settings: FairnessSettings) -> dict[str, Any]:

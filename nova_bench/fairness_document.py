@@ -183,6 +183,15 @@ def document(
     return made
 
 
+def listed(names: str | Sequence[str]) -> list[str]:
+    """Return names as a list; one text is one name, not its letters.
+
+    >>> listed("race"), listed(("race", "sex"))
+    (['race'], ['race', 'sex'])
+    """
+    return [names] if isinstance(names, str) else list(names)
+
+
 def parts_of(attribute: str) -> list[str]:
     """Return the attributes of an intersection, or the one attribute.
 

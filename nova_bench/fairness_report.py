@@ -12,27 +12,27 @@ from typing import Any
 
 from nova_bench.counterfactual import SWAPPED, counterfactuals, demographics_of
 from nova_bench.errors import UsageError
-from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document
+from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document, listed, parts_of
 from nova_bench.fairness_json import plain_json
 from nova_bench.identity import versions
 from nova_bench.report import caution, cell_signature
-from nova_bench.run import Run, open_run
+from nova_bench.run import Run, find_runs, open_run
 from nova_bench.types import Metric
 
 
 def fairness(
-    runs: Sequence[Run | Path | str],
+    runs: Run | Path | str | Sequence[Run | Path | str],
     *,
-    by: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    by: str | Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     settings: FairnessSettings | None = None,
     data: str | None = None,
 ) -> dict[str, Any]:
     """Return the fairness document of runs.
 
     Args:
-        runs: Runs, or their folders. Several of one task, on the same samples, are also compared with each other. A run with
-            ``demographics=swapped`` is reported against the one of the same model with ``demographics=stated``.
+        runs: Runs, or their folders, or folders with runs below them. Several of one task, on the same samples, are also compared with
+            each other. A run with ``demographics=swapped`` is reported against the one of the same model with ``demographics=stated``.
         by: Attributes among the tasks' demographics (all of them by default), or intersections: ``race*gender``.
         metrics: Names of metrics (by default all that take part in comparisons).
         settings: Lambda, smallest group, resamples and the like.
@@ -46,8 +46,12 @@ def fairness(
     Traceback (most recent call last):
     nova_bench.errors.UsageError: no run was given
     """
-    chosen = settings or FairnessSettings()
-    opened = [run if isinstance(run, Run) else open_run(run, data=data) for run in runs]
+    chosen, by, metrics = settings or FairnessSettings(), listed(by), listed(metrics)
+    opened: list[Run] = []
+    for run in [runs] if isinstance(runs, (Run, Path, str)) else runs:
+        opened += (
+            [run] if isinstance(run, Run) else [open_run(each, data=data) for each in find_runs(Path(run))]
+        )
     if not opened:
         raise UsageError("no run was given")
     folders = [str(run.folder.resolve()) for run in opened]
@@ -59,7 +63,13 @@ def fairness(
     subjects = [_subject(run, label, chosen) for run, label in zip(plain, labels, strict=True)]
     made = document(subjects, by=by, metrics=metrics, settings=chosen)
     made["counterfactual"] = plain_json(
-        counterfactuals(opened, dict(zip(map(id, plain), labels, strict=True)), chosen)
+        counterfactuals(
+            opened,
+            dict(zip(map(id, plain), labels, strict=True)),
+            chosen,
+            attributes={part for attribute in by for part in parts_of(attribute)},
+            metrics=metrics,
+        )
     )
     return made
 

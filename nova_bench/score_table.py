@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nova_bench.errors import DataError, UnknownNameError, UsageError
-from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document, parts_of
+from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document, listed, parts_of
 from nova_bench.identity import versions
 from nova_bench.metrics.classification import mean_of
 from nova_bench.signature import canonical, seal
@@ -54,14 +54,14 @@ def fairness_table(
     *,
     id: str,
     cluster: str,
-    by: Sequence[str],
-    metric: Sequence[str],
-    lower_is_better: Sequence[str] = (),
+    by: str | Sequence[str],
+    metric: str | Sequence[str],
+    lower_is_better: str | Sequence[str] = (),
     ranges: Mapping[str, tuple[float, float] | None] | None = None,
     model: str | None = None,
     repeat: str | None = None,
     status: str | None = None,
-    unknown: Sequence[str] = (),
+    unknown: str | Sequence[str] = (),
     settings: FairnessSettings | None = None,
 ) -> dict[str, Any]:
     """Return the fairness document of one or several tables of scores.
@@ -93,16 +93,17 @@ def fairness_table(
     >>> made["comparisons"][0]["gap"]["value"], made["comparisons"][0]["worst_group"]
     (1.0, 'm')
     """
-    listed: list[Any] = list(tables) if isinstance(tables, (list, tuple)) else [tables]
-    if not listed:
+    given_tables: list[Any] = list(tables) if isinstance(tables, (list, tuple)) else [tables]
+    by, metric, lower_is_better, unknown = map(listed, (by, metric, lower_is_better, unknown))
+    if not given_tables:
         raise UsageError("no table was given")
     _check_roles(id, cluster, by, metric, model)
     attributes = list(dict.fromkeys(part for attribute in by for part in parts_of(attribute)))
     rows: list[_Rows] = []
-    for number, given in enumerate(listed, start=1):
-        columns = read_columns(given, "table" if len(listed) == 1 else f"table {number}")
+    for number, given in enumerate(given_tables, start=1):
+        columns = read_columns(given, "table" if len(given_tables) == 1 else f"table {number}")
         rows += _split(columns, id, cluster, attributes, metric, model, repeat, status, unknown)
-    if model is not None and len(listed) > 1:
+    if model is not None and len(given_tables) > 1:
         raise UsageError("a column of models and several tables: give one or the other")
     labels = _labels(rows)
     made_metrics = _metrics(rows, metric, lower_is_better, ranges or {})

@@ -484,76 +484,6 @@ def test_command_prints_tables_with_the_sentences_and_writes_a_page(home: Path) 
     assert json.loads((home / "page" / "fairness.json").read_text()) == json.loads(printed.stdout)
 
 
-# Swapped demographics
-
-
-@pytest.fixture(scope="module")
-def swapping(home: Path) -> Answer:
-    """A model that says no to every second patient who is said to be black, and is right otherwise."""
-    known = rows_of(home / "set")
-
-    def swayed(request: nb.Request) -> str:
-        base = request.sample.partition("+")[0]
-        if "race=black" in request.text and int(base[1:4]) % 2:
-            return "no"
-        return known[base]["answer"]
-
-    return swayed
-
-
-@pytest.fixture(scope="module")
-def swapped(home: Path, swapping: Answer) -> dict[str, Any]:
-    for told in ("stated", "swapped"):
-        run_fair(home, swapping, told, f"@demographics={told}")
-    return nb.fairness([home / "stated", home / "swapped"], settings=QUICK)
-
-
-def test_swapped_answers_are_set_against_the_stated_ones(home: Path, swapped: dict[str, Any]) -> None:
-    rows = rows_of(home / "set").values()
-    records = {(r["attribute"], r["value"]): r for r in swapped["counterfactual"]}
-    assert list(records) == [("race", "black"), ("race", "white"), ("sex", "f"), ("sex", "m")]
-    told_black = [row for row in rows if row["race"] in ("white", "asian")]
-    changed = [row for row in told_black if int(row["patient"][1:]) % 2 and row["answer"] == "yes"]
-    black = records["race", "black"]
-    assert black["n"] == len(told_black)
-    assert black["patients"] == len({row["patient"] for row in told_black})
-    assert black["changed"]["value"] == pytest.approx(len(changed) / len(told_black))
-    assert 0 < black["changed"]["low"] < black["changed"]["value"] < black["changed"]["high"] < 1
-    accuracy = black["metrics"]["accuracy"]
-    assert accuracy["value"] == pytest.approx(-len(changed) / len(told_black))
-    assert accuracy["high"] < 0
-    assert accuracy["stated"] == 1
-    assert black["metrics"]["error"]["value"] == pytest.approx(-accuracy["value"])
-    assert black["metrics"]["judged"]["note"] == "pip install judge"
-    assert "drawn" not in black["metrics"]  # not a mean
-    # Who was black and is said to be white is answered rightly now.
-    assert records["race", "white"]["metrics"]["accuracy"]["value"] > 0
-    for value in ("f", "m"):
-        assert records["sex", value]["changed"]["value"] == 0
-        same = records["sex", value]["metrics"]["accuracy"]
-        assert (same["value"], same["low"], same["high"]) == (0, None, None)  # no interval of width 0
-        assert "standard error 0" in same["note"]
-        assert records["sex", value]["changed"]["high"] > 0
-    assert black["sentence"].startswith("race replaced by black: ")
-    assert "accuracy 1.000 becomes" in black["sentence"]
-
-
-def test_swapped_run_is_no_run_of_its_own_in_the_groups(swapped: dict[str, Any]) -> None:
-    assert [run["task"] for run in swapped["runs"]] == ["fair_task@demographics=stated"]
-    assert {e["task"] for e in swapped["comparisons"]} == {"fair_task@demographics=stated"}
-    for record in swapped["counterfactual"]:
-        for number in (record["changed"], *record["metrics"].values()):
-            assert number["signature"]["protocol"]["variant"] == {"demographics": "swapped"}
-            assert number["signature"]["protocol"]["against"] == "demographics=stated"
-
-
-def test_swapped_run_without_its_stated_one_is_refused_with_the_command(
-    home: Path, swapped: dict[str, Any]
-) -> None:
-    with pytest.raises(UsageError, match="fair_task@demographics=stated --model swayed"):
-        nb.fairness([home / "swapped"])
-
-
 # FMBench
 
 
@@ -644,6 +574,13 @@ def test_a_run_given_twice_and_none_at_all_are_refused(
     assert "is given twice" in capsys.readouterr().err
     assert main(["fairness"]) == 2
     assert "--table scores.csv" in capsys.readouterr().err
+
+
+def test_one_run_and_one_name_need_no_list(home: Path) -> None:
+    one = nb.fairness(home / "planted", by="race", metrics="accuracy", settings=QUICK)
+    assert one == nb.fairness(
+        [nb.open_run(home / "planted")], by=["race"], metrics=["accuracy"], settings=QUICK
+    )
 
 
 def test_task_without_demographics_is_refused(tmp_path: Path) -> None:
