@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nova_bench import __version__
 from nova_bench import fairness_view as view
 from nova_bench.errors import UsageError
+from nova_bench.fairness_words import SIGNIFICANT
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -111,7 +112,7 @@ def _page(document: Entry) -> tuple[str, dict[str, Picture]]:
         pages=pages,
         swaps=list(view.swaps(document)),
         glossary=view.GLOSSARY,
-        unlikely=view.SIGNIFICANT,
+        unlikely=SIGNIFICANT,
         panel="\n".join(_panel(document)),
         version=__version__,
     )

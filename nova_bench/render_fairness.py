@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nova_bench import fairness_view as view
+from nova_bench.fairness_words import SIGNIFICANT
 
 Entry = Mapping[str, Any]
 
@@ -144,7 +145,7 @@ def _overview_cells(entry: Entry) -> list[Text]:
         return [Text("undefined", style="yellow"), *(Text("-", style="dim") for _ in range(8))]
     gap, worst = entry["gap"], Text(view.safe(entry["worst_group"], 12) + " ")
     worst.append_text(_stacked(entry["worst"], places))
-    unlikely = entry["p_holm"] is not None and entry["p_holm"] <= view.SIGNIFICANT
+    unlikely = entry["p_holm"] is not None and entry["p_holm"] <= SIGNIFICANT
     return [
         worst,
         _stacked(gap, places),
