@@ -196,8 +196,7 @@ def cut(values: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> tuple[np.
     first, second = first[possible], second[possible]
     cost = weight * (values - levels[:, None, None]) ** 2
     cost = ndimage.uniform_filter1d(cost, 3, axis=1, mode="wrap")
-    total = np.pad(np.cumsum(cost, axis=2), ((0, 0), (0, 0), (1, 0)))
-    cup, rim, retina = total
+    cup, rim, retina = np.pad(np.cumsum(cost, axis=2), ((0, 0), (0, 0), (1, 0)))
     loss = cup[:, first] + rim[:, second] - rim[:, first] + retina[:, -1:] - retina[:, second]
     best = loss.argmin(axis=1)
     return first[best] * STEP, second[best] * STEP

@@ -75,7 +75,7 @@ def test_wheel_installed_elsewhere_runs_the_demo(wheel: Path, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert {cell["model"] for cell in document["cells"]} == {"symmetry", "prior"}
+    assert {cell["model"] for cell in document["cells"]} == {"symmetry", "cup_disc", "prior"}
     where = subprocess.run(
         [sys.executable, "-c", "import nova_bench; print(nova_bench.__file__)"],
         cwd=tmp_path,
