@@ -269,7 +269,7 @@ def outcome(found: Comparison, largest: Comparison, truth: dict[str, float], sma
     for group in groups:
         assert group.low is not None
         assert group.high is not None
-        covered[f"group {group.name}"] = bool(group.low <= truth[str(group.name)] <= group.high)
+        covered[f"group {group.name}"] = group.low <= truth[str(group.name)] <= group.high
         width[f"group {group.name}"] = group.high - group.low
     bias = {"floor": float(found.gap.floor or 0)}
     for name in ("gap", "FAP", "std", "ES"):
