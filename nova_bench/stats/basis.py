@@ -71,7 +71,7 @@ def basis_of(
     if len(inside) > 1:
         sizes = np.array([each.lines for each in members], dtype=float)
         uniform = np.full(len(inside), 1 / len(inside))
-        part = np.array([each.size for each in members]) / everyone.size
+        part = np.array([each.size for each in members]) / (everyone.size or math.nan)
         composites = Composites(
             grouping.attribute,
             tuple(grouping.names[g] for g in inside),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from nova_bench.types import Metric
 
 _CHUNK = 2**21  # weights held at once, 16 MB
+_LEAST = (
+    16  # resamples at once: what a metric does once a call (BLEU stacks its columns) is spread over these
+)
 
 
 class Estimate(NamedTuple):
@@ -214,7 +217,7 @@ def weight_chunks(
 ) -> Iterator[np.ndarray]:
     """Yield resampling weights (b, c), with b such that (b, lines) and (b, values of a ragged column) stay small."""
     ragged = [len(column.values) for column in table.columns.values() if isinstance(column, Ragged)]
-    chunk = max(1, _CHUNK // max(len(table), n_clusters, *ragged, 1))
+    chunk = max(_LEAST, _CHUNK // max(len(table), n_clusters, *ragged, 1))
     if weights is None:
         yield from iterate_weights(n_clusters, resamples=resamples, seed=seed, key=key, chunk=chunk)
         return
