@@ -17,6 +17,9 @@ from nova_bench.stats import Comparison, Paired, compare_models, holm
 
 Entry = dict[str, Any]
 
+_SPELLED = {"table": "their samples, patients, groups or repeats"}
+"""What keys of a signature mean where the key alone would not tell what to mend."""
+
 
 def correct(records: Sequence[Entry], raw: str, corrected: str) -> None:
     """Enter Holm's correction over all records, and in ``tests`` how many tests there were.
@@ -82,10 +85,19 @@ def _paired(entry: Entry, other: Entry, mine: Comparison, theirs: Comparison) ->
         return f"they differ in {different}"
     if not _share_answers(mine, theirs):
         return "no sample was answered by both"
+    if lacking := _lacking((entry, mine), (other, theirs)):
+        return f"{lacking} has no {entry['metric']}"
     try:
         return compare_models(theirs, mine)
     except UsageError as error:
         return str(error)
+
+
+def _lacking(*sides: tuple[Entry, Comparison]) -> str | None:
+    """Return the first run whose table lacks a column that the other's metric reads, as where a resource was missing for one of them."""
+    bases = [(entry["run"], comparison.basis) for entry, comparison in sides]
+    needs = {column for _, basis in bases if basis is not None for column in basis.metric.needs}
+    return next((run for run, basis in bases if basis is not None and needs - set(basis.table.columns)), None)
 
 
 def _share_answers(a: Comparison, b: Comparison) -> bool:
@@ -113,7 +125,8 @@ def _differences(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
         {**signature["protocol"], "repeats": signature["provenance"].get("repeats")}
         for signature in (one, two)
     )
-    return ", ".join(key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key))
+    differ = (key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key))
+    return ", ".join(_SPELLED.get(key, key) for key in differ)
 
 
 def _add_note(entry: Entry, note: str) -> None:

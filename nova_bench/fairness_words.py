@@ -85,11 +85,15 @@ def chance(p: float, corrected: float, tests: int, permutations: int) -> str:
     ('this could be chance, p=0.08 (Holm, 8 tests)', 'this is unlikely to be chance, p=0.004 (Holm, 8 tests)')
     >>> chance(0.0005, 0.06, 120, 1999)
     'p=0.06 (Holm, 120 tests) is the smallest that 1999 permutations can show for so many tests: take more, --permutations 23999'
+    >>> chance(0.00045, 0.054, 120, 1999)
+    'this could be chance, p=0.054 (Holm, 120 tests)'
     """
     shown = p_words(corrected, tests)
     if corrected <= SIGNIFICANT:
         return f"this is unlikely to be chance, {shown}"
-    if p <= (1 + 1e-9) / (permutations + 1) and tests > 1:
+    if tests > 1 and math.isclose(
+        p, 1 / (permutations + 1), rel_tol=1e-9
+    ):  # a smaller one is of no permutation
         enough = math.ceil(10 * tests / SIGNIFICANT) - 1
         return f"{shown} is the smallest that {permutations} permutations can show for so many tests: take more, --permutations {enough}"
     return f"this could be chance, {shown}"

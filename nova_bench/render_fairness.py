@@ -153,7 +153,7 @@ def _overview_cells(entry: Entry) -> list[Text]:
         Text(view.number(gap["corrected"], places)),
         _stacked(entry["ratio"], 3),
         _stacked(entry["fap"], places),
-        _stacked(entry["es"], places),
+        _stacked(entry["es"], max(places, 3)),  # from 0 to 1, whatever the metric's range
         Text(view.p_value(entry["p_holm"]), style="bold" if unlikely else ""),
         Text(view.number(entry["detectable"], places)),
     ]
@@ -313,7 +313,8 @@ def _paired(
         names = [paired["worst_group"], paired["other_worst_group"]]
         row = [Text(view.safe(attribute, 16)), _stacked(paired["overall"], places)]
         row += [Text(view.p_value(paired["interaction_p_holm"]))]
-        row += [_stacked(paired[name], places) for name in ("gap", "worst", "fap", "es")]
+        row += [_stacked(paired[name], places) for name in ("gap", "worst", "fap")]
+        row += [_stacked(paired["es"], max(places, 3))]
         table.row([*row, Text("\n".join(view.safe(name or "-", 14) for name in names))])
     yield Text()
     yield table

@@ -21,6 +21,7 @@ from nova_bench.metrics.classification import mean_of
 from nova_bench.signature import canonical, seal
 from nova_bench.table import Table
 from nova_bench.table_file import Columns, read_columns
+from nova_bench.table_notes import odd_values, without_score
 from nova_bench.types import STATUSES, Metric
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 TASK = "table"
 """What the document calls the task of a table."""
 REPEAT, STATUS = "repeat", "status"
-_LIKE_UNKNOWN = frozenset({"unknown", "na", "n/a", "nan", "none", "null", "missing", "-", "?", "-1"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +105,7 @@ def fairness_table(
         rows += _split(columns, id, cluster, attributes, metric, model, repeat, status, unknown)
     if model is not None and len(given_tables) > 1:
         raise UsageError("a column of models and several tables: give one or the other")
+    _check_given_once(given_tables)
     labels = _labels(rows)
     made_metrics = _metrics(rows, metric, lower_is_better, ranges or {})
     subjects = [
@@ -236,6 +237,14 @@ def _labels(rows: Sequence[_Rows]) -> list[str]:
     return [part.label if names.count(part.label) == 1 else f"{part.label} ({part.source})" for part in rows]
 
 
+def _check_given_once(tables: Sequence[Any]) -> None:
+    """Raise where a file is given twice: it would be compared with itself, and its tests counted twice."""
+    paths = [Path(given).resolve() if isinstance(given, (str, Path)) else None for given in tables]
+    for i, path in enumerate(paths):
+        if path is not None and path in paths[:i]:
+            raise UsageError(f"table {tables[i]} is given twice")
+
+
 def _metrics(
     rows: Sequence[_Rows],
     names: Sequence[str],
@@ -287,6 +296,7 @@ def _subject(part: _Rows, label: str, attributes: Sequence[str], metrics: Sequen
     samples = _digest(part, order)
     known = versions()
     lines = _lines(part, metrics, order)
+    without = without_score(part.status, part.values)
 
     def signature(metric: Metric) -> Mapping[str, Any]:
         protocol = {
@@ -310,7 +320,11 @@ def _subject(part: _Rows, label: str, attributes: Sequence[str], metrics: Sequen
         lines=lambda metric: lines[metric.name],
         missing=lambda metric: None,
         signature=signature,
-        notes={name: note for name in attributes if (note := _odd_values(name, part.groups[name]))},
+        notes={
+            name: "; ".join(said)
+            for name in attributes
+            if (said := [each for each in (odd_values(name, part.groups[name]), without) if each])
+        },
     )
 
 
@@ -365,25 +379,6 @@ def _digest(part: _Rows, order: np.ndarray) -> str:
         groups = [part.groups[name][i] for name in sorted(part.groups)]
         hashed.update(canonical([part.id[i], part.cluster[i], part.repeat[i], groups]))
     return hashed.hexdigest()[:12]
-
-
-def _odd_values(attribute: str, words: Sequence[str | None]) -> str | None:
-    """Return what looks wrong about an attribute's values; nothing is mended in silence."""
-    values = sorted({word for word in words if word is not None})
-    said = [
-        f"{attribute}={value} looks like unknown and counts as a group; --unknown {value} makes it unknown"
-        for value in values
-        if value.casefold() in _LIKE_UNKNOWN
-    ]
-    folded: dict[str, list[str]] = {}
-    for value in values:
-        folded.setdefault(value.casefold(), []).append(value)
-    said += [
-        f"{attribute} has {' and '.join(alike)}, which differ in case only and are different groups"
-        for alike in folded.values()
-        if len(alike) > 1
-    ]
-    return "; ".join(said) or None
 
 
 def _objects(values: Sequence[Any]) -> np.ndarray:

@@ -300,7 +300,7 @@ def test_models_of_a_column_and_of_two_tables_are_paired_alike(tmp_path: Path) -
 def test_tables_of_other_samples_are_not_paired_and_it_is_said() -> None:
     first, second = fairness_of([scores(0), scores(1).iloc[:-1]])["comparisons"]
     assert first["paired"] == second["paired"] == {}
-    assert "not paired with table 2: they differ in table" in first["note"]
+    assert "not paired with table 2: they differ in their samples" in first["note"]
 
 
 # Bad tables
@@ -475,3 +475,34 @@ def test_numbers_of_a_file_are_read_exactly(tmp_path: Path) -> None:
     values = [dice.random() for _ in range(1000)]
     (tmp_path / "s.csv").write_text("x\n" + "".join(f"{value!r}\n" for value in values))
     assert read_columns(tmp_path / "s.csv").numbers("x") == values
+
+
+def test_a_table_given_twice_is_refused(tmp_path: Path) -> None:
+    scores().to_csv(tmp_path / "a.csv", index=False)
+    again = tmp_path / ".." / tmp_path.name / "a.csv"
+    with pytest.raises(nb.UsageError, match="given twice"):
+        fairness_of([tmp_path / "a.csv", again])
+
+
+def test_refused_answers_without_a_score_are_pointed_out() -> None:
+    table = scores()
+    table["status"] = "ok"
+    table.loc[:9, "status"], table["correct"] = "refused", table["correct"].astype(float)
+    table.loc[:9, "correct"] = None
+    note = fairness_of(table)["comparisons"][0]["note"]
+    assert "'correct' is empty for answers that count as wrong (10 refused)" in note
+    table.loc[:9, "correct"] = 0.0
+    assert "count as wrong" not in str(fairness_of(table)["comparisons"][0]["note"])
+
+
+def test_equity_scaled_score_on_a_wide_range_keeps_its_decimals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    table = scores()
+    table["correct"] = 100 * table["correct"].fillna(0)
+    es = fairness_of(table, ranges={"correct": (0, 100)})["comparisons"][0]["es"]["value"]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    words = f"fairness --table {tmp_path / 'a.csv'} --id id --cluster patient --by sex --metric correct --range correct=0..100"
+    main([*words.split(), "--permutations", "99"])
+    assert f"{es:.3f}" in capsys.readouterr().out
