@@ -311,3 +311,22 @@ def test_missing_column_is_named() -> None:
 def test_metric_without_inference_is_refused() -> None:
     with pytest.raises(UsageError, match="not made for comparisons"):
         compare_groups(drawn_table({"a": 3}, {"a": 0.5}), mean_of("score", "count", infer=False), "group")
+
+
+def test_group_of_which_a_whole_repeat_failed_says_so() -> None:
+    group = ["a", "b"] * 40
+    patients = [f"p{i:02d}" for i in range(80)]
+    ids = [f"s{i:02d}" for i in range(80)]
+    lost = ["failed" if name == "b" else "ok" for name in group]
+    table = table_of(
+        group * 2,
+        [1.0, 0.0] * 40 + [1.0 if state == "ok" else math.nan for state in lost],
+        patient=patients * 2,
+        repeat=[0] * 80 + [1] * 80,
+        ids=ids * 2,
+        status=["ok"] * 80 + lost,
+    )
+    found = {each.name: each for each in compare_groups(table, MEAN, "group", permutations=0).groups}
+    assert found["a"].value == 1.0
+    assert found["b"].value is None
+    assert "in one of the repeats no answer counts" in (found["b"].note or "")

@@ -110,6 +110,8 @@ def _estimated(
     """Return value, low, high, s and note of one group."""
     if not math.isfinite(measured.value):
         reason = "undefined on these samples" if measured.lines else "undefined: no sample was answered"
+        if measured.terms is not None and measured.terms.lacks_part:
+            reason = "undefined: in one of the repeats no answer counts (did they fail? ask them again)"
         return None, None, None, None, reason
     found_range = metric.range if Scale.of(metric).bounded else None
     low, high, note = interval(

@@ -46,6 +46,12 @@ class Terms(NamedTuple):
         """Boolean array (patients,): those with something in a numerator or denominator."""
         return np.asarray((self.z != 0).any(axis=1))
 
+    @property
+    def lacks_part(self) -> bool:
+        """Whether some ratios have a denominator and others (a repeat of which every answer failed) have none."""
+        has = self.z[:, len(self.coefficients) :].sum(axis=0) != 0
+        return bool(has.any() and not has.all())
+
     def evaluate(self) -> tuple[float, np.ndarray]:
         """Return the value of all patients together and each one's influence on it (patients,), which add up to 0.
 
