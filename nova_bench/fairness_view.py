@@ -39,7 +39,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("ratio", "Worst group divided by best group."),
     (
         "FAP",
-        "Fairness-aware performance: the mean over groups, less the spread between them (plus, where lower is better). Its exact form is in its name.",
+        "Fairness-aware performance: the mean over groups, less the spread between them (plus, where lower is better). Its form is in its name.",
     ),
     ("ES", "Equity-scaled score: the overall score divided by one plus the distances of all groups from it."),
     (
