@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_bench.backends import openai_chat, retry
+from nova_bench.backends import hosted_chat, retry
 from nova_bench.backends.openai_chat import OpenAIChat
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
@@ -182,7 +182,7 @@ def test_an_image_that_cannot_be_read_fails_that_request_alone(tmp_path: Path) -
 
 
 def test_slow_bodies_are_made_in_threads_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_chat, "_SLOW_BODY_SECONDS", -1.0)
+    monkeypatch.setattr(hosted_chat, "_SLOW_BODY_SECONDS", -1.0)
     threads = set()
     body = OpenAIChat.body
 

@@ -25,6 +25,14 @@ REVOKED = 20
 """The same after a success (a key that was revoked, a credit that is spent), or where the fault may lie in the requests."""
 
 
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+"""HTTP statuses that may heal."""
+BUSY_STATUSES = frozenset({429, 503, 529})
+"""Those by which a server that is well says that it is asked too much."""
+STATUSES_FOR_ALL = frozenset({401, 402, 403, 404, 405})
+"""Those that every other request would get too."""
+
+
 class TransientError(Exception):
     """A fault that may heal.
 
@@ -32,12 +40,21 @@ class TransientError(Exception):
         text: What happened, without secrets.
         retry_after: Seconds that the server asks to wait.
         is_unreachable: Nobody listens at the address.
+        is_busy: The server is well and refuses because it is asked too much: fewer at a time help.
     """
 
-    def __init__(self, text: str, retry_after: float | None = None, *, is_unreachable: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        retry_after: float | None = None,
+        *,
+        is_unreachable: bool = False,
+        is_busy: bool = False,
+    ) -> None:
         super().__init__(text)
         self.retry_after = retry_after
         self.is_unreachable = is_unreachable
+        self.is_busy = is_busy
 
 
 class PermanentError(Exception):
@@ -51,6 +68,24 @@ class PermanentError(Exception):
     def __init__(self, text: str, *, concerns_all: bool = False) -> None:
         super().__init__(text)
         self.concerns_all = concerns_all
+
+
+def fault_of(status: int, text: str, retry_after: str | None = None) -> TransientError | PermanentError:
+    """Return what an HTTP status of 400 or more means, where the vendor says nothing more exact.
+
+    Args:
+        status: The status.
+        text: What happened, without secrets.
+        retry_after: The ``Retry-After`` header.
+
+    >>> type(fault_of(503, "Overloaded")).__name__, type(fault_of(401, "Wrong key")).__name__
+    ('TransientError', 'PermanentError')
+    """
+    if status in TRANSIENT_STATUSES:
+        return TransientError(
+            text, read_retry_after(retry_after, time.time()), is_busy=status in BUSY_STATUSES
+        )
+    return PermanentError(text, concerns_all=status in STATUSES_FOR_ALL)
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:
