@@ -39,17 +39,11 @@ NO_KEY = "none"
 _LONGEST_ERROR = 500
 _BODY_THREADS = 4
 _SLOW_BODY_SECONDS = 0.02
-_UNREACHABLE = frozenset(
-    {
-        "ClientConnectorError",
-        "ConnectionTimeoutError",
-        "ConnectError",
-        "ConnectTimeout",
-        "ConnectionRefusedError",
-        "gaierror",
-    }
-)
-"""How HTTP libraries say that nobody listens at an address: aiohttp, httpx, the operating system."""
+_UNREACHABLE = {
+    "aiohttp": frozenset({"ClientConnectorError", "ConnectionTimeoutError"}),
+    "httpx": frozenset({"ConnectError", "ConnectTimeout"}),
+}
+"""How HTTP libraries say that nobody listens at an address."""
 
 
 class HostedChat:
@@ -179,22 +173,22 @@ class HostedChat:
 
     def disconnected(self, error: BaseException) -> TransientError | PermanentError:
         """Tell what an error of the connection means; raise the result ``from None``: causes can quote headers."""
-        deepest = error
-        is_unreachable = False
-        for cause in _causes(error):
-            deepest = cause
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                reason = cause.verify_message or str(cause)
-                return PermanentError(
-                    self.clean(
-                        f"the certificate of {self.shown_url} is not trusted: {reason}. If it is your own authority's, name its file "
-                        "in the environment variable SSL_CERT_FILE"
-                    ),
-                    concerns_all=True,
-                )
-            # A client may report a refused connection as a timeout; only the causes below tell.
-            names = {kind.__name__ for kind in type(cause).__mro__}
-            is_unreachable = is_unreachable or not names.isdisjoint(_UNREACHABLE)
+        causes = list(_causes(error))
+        untrusted = [cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)]
+        if untrusted:
+            reason = getattr(untrusted[-1], "verify_message", None) or str(untrusted[-1])
+            return PermanentError(
+                self.clean(
+                    f"the certificate of {self.shown_url} is not trusted: {reason}. If it is your own authority's, name its file in "
+                    "the environment variable SSL_CERT_FILE"
+                ),
+                concerns_all=True,
+            )
+        kinds = {kind for cause in causes for kind in type(cause).__mro__}
+        # Where httpx rides on aiohttp, it calls a lost connection one that was not made; only the causes below tell.
+        library = "aiohttp" if any(kind.__module__.startswith("aiohttp.") for kind in kinds) else "httpx"
+        is_unreachable = not _UNREACHABLE[library].isdisjoint(kind.__name__ for kind in kinds)
+        deepest = causes[-1]
         what = "nobody answers at" if is_unreachable else "lost the connection to"
         detail = str(deepest) or type(deepest).__name__
         return TransientError(self.clean(f"{what} {self.shown_url}: {detail}"), is_unreachable=is_unreachable)
