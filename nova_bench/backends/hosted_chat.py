@@ -96,10 +96,15 @@ class HostedChat:
             raise UsageError(
                 f"concurrency={concurrency}, deadline={deadline}, attempt_timeout={attempt_timeout}: expected positive numbers"
             )
-        address = urllib.parse.urlsplit(base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
+        try:
+            address = urllib.parse.urlsplit(base_url)
+            is_address = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+        except ValueError:  # brackets or a port that are none
+            is_address = False
+        if not is_address:
             shown = base_url.rpartition("@")[2]
             raise UsageError(f"base_url={shown!r}: expected an address such as http://localhost:8000/v1")
+        host = address.hostname or ""
         self.url = base_url
         self.shown_url = urllib.parse.urlunsplit(
             address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="")
@@ -110,10 +115,10 @@ class HostedChat:
                 f"base_url={self.shown_url} came with a user and password; give the key in {key_env or key_envs[0]} instead"
             )
         self.model = model
-        self.is_private = is_private_host(address.hostname)
+        self.is_private = is_private_host(host)
         """Whether the server is this machine or in a private network: what is sent stays there."""
         self.key_env, self.key = self._read_key(
-            address.hostname, address.scheme == "https", vendor_hosts, key_envs, key_env or ""
+            host, address.scheme == "https", vendor_hosts, key_envs, key_env or ""
         )
         """The key ("" for none) and the variable that it came from."""
         self.concurrency = concurrency
