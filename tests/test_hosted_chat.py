@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import itertools
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from nova_bench.backends import hosted_chat
 from nova_bench.backends.hosted_chat import HostedChat
 from nova_bench.backends.retry import PermanentError, TransientError
 from nova_bench.errors import UsageError
+from nova_bench.types import Request, Response
 
 USUAL, OTHER = "sk-usual-0123456789", "sk-other-9876543210/+"
 
@@ -129,6 +132,24 @@ def test_what_an_error_of_the_connection_means() -> None:
     assert isinstance(untrusted, PermanentError)
     assert untrusted.concerns_all
     assert "SSL_CERT_FILE" in str(untrusted)
+
+
+@pytest.mark.parametrize("kind", [KeyError, PermanentError, ValueError])
+def test_a_key_in_an_error_that_nobody_foresaw_is_taken_out(kind: type[Exception]) -> None:
+    class Careless(Acme):
+        @contextlib.asynccontextmanager
+        async def client(self) -> AsyncIterator[None]:
+            yield None
+
+        def body(self, request: Request) -> None:
+            return None
+
+        async def attempt(self, client: None, request: Request, body: None) -> Response:
+            raise kind(f"illegal header {self.key}")
+
+    (response,) = Careless("http://localhost:1").generate([Request("1", "1", 0, ("?",))])
+    assert response.finish == "error"
+    assert "illegal header [ACME_KEY]" in str(response.error)
 
 
 def test_only_one_place_reads_keys() -> None:

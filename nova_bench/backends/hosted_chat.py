@@ -215,10 +215,24 @@ class HostedChat:
 
             async def send(request: Request) -> Response:
                 body = await bodies.make(request)
-                return await patience.answer(request.id, lambda: self.attempt(client, request, body))
+                return await patience.answer(request.id, lambda: self._try(client, request, body))
 
             with contextlib.closing(bodies):
                 yield send
+
+    async def _try(self, client: Any, request: Request, body: Any) -> Response:
+        """Make one attempt, whose errors hold no key even where the vendor's backend forgot it."""
+        try:
+            return await self.attempt(client, request, body)
+        except (TransientError, PermanentError) as error:
+            error.args = (self.clean(str(error)),)
+            raise
+        except (AdapterError, TimeoutError):
+            raise
+        except OSError as error:
+            raise self.disconnected(error) from None
+        except Exception as error:  # nobody foresaw it: it concerns this request, or is a fault of ours
+            raise PermanentError(self.clean(f"{type(error).__name__}: {error}")) from None
 
     def _remedy(self) -> str:
         key = f"the key in {self.key_env}" if self.key else f"the key (none is set in {self.key_env})"
