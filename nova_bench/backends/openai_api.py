@@ -13,10 +13,12 @@ import contextlib
 import json
 import re
 import time
+import urllib.parse
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nova_bench.backends.addresses import is_vendor_host
 from nova_bench.backends.hosted_chat import HostedChat
 from nova_bench.backends.retry import PermanentError, TransientError, read_retry_after
 from nova_bench.backends.sent_images import SentImages
@@ -232,6 +234,10 @@ class OpenAIApi(HostedChat):
             timeout=timeout,
             http_client=http_client,
         ) as client:
+            if not is_vendor_host(urllib.parse.urlsplit(self.url).hostname or "", OPENAI_HOSTS):
+                # From variables of its own the client takes headers for OpenAI, and would send them to any address.
+                client.organization = client.project = None
+                client._custom_headers = {}
             yield client
 
     async def attempt(self, client: openai.AsyncOpenAI, request: Request, body: Body) -> Response:
