@@ -15,15 +15,15 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nova_bench.backends.gemini_faults import FIELDS, RefusedError, mapping
 from nova_bench.backends.hosted_chat import HostedChat
-from nova_bench.backends.retry import PermanentError, TransientError, fault_of
+from nova_bench.backends.retry import PermanentError, TransientError
 from nova_bench.errors import UsageError
 from nova_bench.types import Finish, Request, Response, Usage
 
 if TYPE_CHECKING:
     import aiohttp
     from google import genai
-    from google.genai import errors
 
 GEMINI_URL = "https://generativelanguage.googleapis.com"
 LEVELS = ("minimal", "low", "medium", "high")
@@ -58,28 +58,6 @@ _FINISH: dict[str, Finish] = {
     "IMAGE_OTHER": "filter",
     "OTHER": "filter",  # stopped by the vendor, for a reason that it does not name
 }
-_REJECT_TEXT = re.compile(
-    r"token count.{0,40}exceeds|exceeds the maximum number of tokens|payload size exceeds"
-    r"|(unable to process|cannot process|could not process|invalid) (the )?(input |provided )?image|image is not valid"
-    r"|image.{0,80}(too (large|small|big|many)|exceed)|too many images|fewer (than \d+ )?images|unsupported mime type",
-    re.IGNORECASE | re.DOTALL,
-)
-_WRONG_KEY = re.compile(
-    r"api key (not valid|expired|not found)|pass a valid api key|location is not supported", re.IGNORECASE
-)
-_SPENT = re.compile(r"credits? (are|is|were) depleted|spending cap", re.IGNORECASE)
-_REFUSED_PARAMETERS = (
-    ("thinking", re.compile(r"thinking|include.?thoughts", re.IGNORECASE)),
-    ("json_schema", re.compile(r"json mode|json.?schema|response.?mime", re.IGNORECASE)),
-    ("system", re.compile(r"(developer|system).?instruction", re.IGNORECASE)),
-    ("seed", re.compile(r"\bseed\b", re.IGNORECASE)),
-    ("temperature", re.compile(r"\btemperature\b", re.IGNORECASE)),
-    ("media_resolution", re.compile(r"media.?resolution", re.IGNORECASE)),
-)
-_IS_REFUSED = re.compile(
-    r"(is|are) not (enabled|supported|available)|does not support|not supported", re.IGNORECASE
-)
-"""How the API says that a model lacks a parameter: ``JSON mode is not enabled for models/gemma-3-27b-it``."""
 
 
 class Gemini(HostedChat):
@@ -231,8 +209,8 @@ class Gemini(HostedChat):
             try:
                 whole = await self._ask(client, parts, config)
                 return self._read(request.id, whole, dropped, time.monotonic() - began)
-            except _RefusedError as refused:
-                lacking = self._lacks(refused, config)
+            except RefusedError as refused:
+                lacking = refused.lacking(config)
                 if lacking is None:
                     return self._refused(request.id, refused, dropped, time.monotonic() - began)
                 self._lacking.add(lacking)
@@ -243,7 +221,7 @@ class Gemini(HostedChat):
         """Return config, parts and what was dropped, without the parameters that this model lacks."""
         config, parts, dropped = dict(body["config"]), list(body["parts"]), list(body["dropped"])
         for name in sorted(self._lacking):
-            held = [config.pop(field) for field in _FIELDS[name] if field in config]
+            held = [config.pop(field) for field in FIELDS[name] if field in config]
             if held and name == "system":  # a text is never left out: it goes before the user's
                 parts.insert(0, {"text": held[0]})
             if held:
@@ -270,7 +248,7 @@ class Gemini(HostedChat):
             http = answer.sdk_http_response
             return json.loads(http.body if http is not None and http.body else "")
         except genai.errors.APIError as error:
-            raise _RefusedError.of(error) from None
+            raise RefusedError.of(error) from None
         except (aiohttp.ClientError, OSError) as error:
             raise self.disconnected(error) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -282,12 +260,12 @@ class Gemini(HostedChat):
         """Turn an answer into a response.
 
         Raises:
-            _RefusedError: The answer is an error with status 200, as gateways send them.
+            RefusedError: The answer is an error with status 200, as gateways send them.
         """
-        whole = _mapping(answer)
+        whole = mapping(answer)
         if isinstance(error := whole.get("error"), Mapping):
-            raise _RefusedError(int(error.get("code") or 500), error, None)
-        usage = _usage(_mapping(whole.get("usageMetadata")))
+            raise RefusedError(int(error.get("code") or 500), error, None)
+        usage = _usage(mapping(whole.get("usageMetadata")))
         version = whole.get("modelVersion")
         told: dict[str, Any] = {
             "model": version if isinstance(version, str) else None,
@@ -297,12 +275,12 @@ class Gemini(HostedChat):
         }
         candidates = whole.get("candidates")
         if not isinstance(candidates, list) or not candidates:
-            feedback = _mapping(whole.get("promptFeedback"))
+            feedback = mapping(whole.get("promptFeedback"))
             if reason := feedback.get("blockReason"):
                 text = f"the prompt was blocked: {reason} {feedback.get('blockReasonMessage') or ''}"
                 return Response(request_id, finish="filter", error=self.clean(text.strip()), **told)
             raise TransientError(self.clean(f"the answer holds no candidate: {answer}"))
-        candidate = _mapping(candidates[0])
+        candidate = mapping(candidates[0])
         reason = candidate.get("finishReason")
         if reason in (None, "", "FINISH_REASON_UNSPECIFIED"):
             raise TransientError("the answer says no reason for its end, so it may have been cut")
@@ -311,11 +289,11 @@ class Gemini(HostedChat):
             raise PermanentError(self.clean(f"the account is limited: {message}"), concerns_all=True)
         if reason not in _FINISH:
             raise PermanentError(self.clean(f"ended for a reason that is not known here: {message}"))
-        parts = _mapping(candidate.get("content")).get("parts")
+        parts = mapping(candidate.get("content")).get("parts")
         texts = [
-            _mapping(part)
+            mapping(part)
             for part in (parts if isinstance(parts, list) else [])
-            if isinstance(_mapping(part).get("text"), str)
+            if isinstance(mapping(part).get("text"), str)
         ]
         finish = _FINISH[reason]
         return Response(
@@ -327,78 +305,19 @@ class Gemini(HostedChat):
             **told,
         )
 
-    def _lacks(self, refused: _RefusedError, config: Mapping[str, Any]) -> str | None:
-        """Return the parameter in `config` that the server says this model does not have."""
-        if refused.status != 400 or not _IS_REFUSED.search(refused.message):
-            return None
-        for name, pattern in _REFUSED_PARAMETERS:
-            if any(field in config for field in _FIELDS[name]) and pattern.search(refused.message):
-                return name
-        return None
-
     def _refused(
-        self, request_id: str, refused: _RefusedError, dropped: tuple[str, ...], seconds: float
+        self, request_id: str, refused: RefusedError, dropped: tuple[str, ...], seconds: float
     ) -> Response:
         """Tell what an HTTP status other than 200 means."""
-        status, message = refused.status, refused.message
-        text = self.clean(f"HTTP {status} {refused.name}: {message}".replace("  ", " "))
-        if 300 <= status < 400:
+        text = self.clean(f"HTTP {refused}")
+        if 300 <= refused.status < 400:
             raise PermanentError(
-                f"{self.shown_url} redirects (HTTP {status}); give the address that it leads to as base_url",
+                f"{self.shown_url} redirects (HTTP {refused.status}); give the address that it leads to as base_url",
                 concerns_all=True,
             )
-        # As Google's own command line reads it: a day's quota is not healed by the delay that may come with it.
-        if status == 429 and (refused.is_daily or _SPENT.search(message)):
-            raise PermanentError(text, concerns_all=True)
-        if status == 400 and ("API_KEY_INVALID" in refused.reasons or _WRONG_KEY.search(message)):
-            raise PermanentError(text, concerns_all=True)
-        if status == 413 or (status == 400 and _REJECT_TEXT.search(message)):
+        if refused.is_rejection:
             return Response(request_id, finish="rejected", error=text, dropped=dropped, seconds=seconds)
-        if status == 499:  # CANCELLED, which the client did not do
-            raise TransientError(text)
-        delay = refused.retry_after if refused.retry_delay is None else str(refused.retry_delay)
-        raise fault_of(status, text, delay)
-
-
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "thinking": ("thinking_config",),
-    "json_schema": ("response_json_schema", "response_mime_type"),
-    "system": ("system_instruction",),
-    "seed": ("seed",),
-    "temperature": ("temperature",),
-    "media_resolution": ("media_resolution",),
-}
-"""The SDK's fields of each parameter that a model may lack."""
-
-
-class _RefusedError(Exception):
-    """An error in Google's form (google.rpc.Status): a code, a name, a message, and details by type."""
-
-    def __init__(self, status: int, error: Mapping[str, Any], retry_after: str | None) -> None:
-        self.status = status
-        self.name = str(error.get("status") or "")
-        self.message = str(error.get("message") or "")
-        self.retry_after = retry_after
-        listed = error.get("details")
-        details = [_mapping(detail) for detail in (listed if isinstance(listed, list) else [])]
-        self.reasons = [str(detail.get("reason")) for detail in details]
-        quotas = [
-            str(_mapping(violation).get("quotaId"))
-            for detail in details
-            for violation in (detail.get("violations") or ())
-        ]
-        self.is_daily = any("PerDay" in quota for quota in quotas)
-        delays = [_duration(detail.get("retryDelay")) for detail in details]
-        self.retry_delay = max((delay for delay in delays if delay is not None), default=None)
-        super().__init__(self.message)
-
-    @classmethod
-    def of(cls, error: errors.APIError) -> _RefusedError:
-        """Read an error of the SDK; a proxy's page instead of Google's form has a message and no details."""
-        whole = _mapping(error.details)
-        inner = whole.get("error")
-        held = inner if isinstance(inner, Mapping) else {**whole, "message": error.message or inner}
-        return cls(int(error.code), held, getattr(error.response, "headers", {}).get("Retry-After"))
+        raise refused.fault(text)
 
 
 def _session(
@@ -439,21 +358,6 @@ def _encodable(text: str) -> tuple[str, bool]:
     """
     fixed = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return fixed, fixed != text
-
-
-def _duration(value: object) -> float | None:
-    """Return the seconds of a google.protobuf.Duration in JSON.
-
-    >>> _duration("34.5s"), _duration("soon"), _duration(None)
-    (34.5, None, None)
-    """
-    if not isinstance(value, str) or not re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", value):
-        return None
-    return float(value[:-1])
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _usage(counts: Mapping[str, Any]) -> Usage | None:
