@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any
 from nova_bench.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from nova_bench.backends.anthropic_messages import AnthropicMessages
     from nova_bench.backends.openai_chat import OpenAIChat
     from nova_bench.backends.replay import Replay
 
-__all__ = ["OpenAIChat", "Replay"]
+__all__ = ["AnthropicMessages", "OpenAIChat", "Replay"]
 
-_HOMES = {"OpenAIChat": "nova_bench.backends.openai_chat", "Replay": "nova_bench.backends.replay"}
+_HOMES = {
+    "AnthropicMessages": "nova_bench.backends.anthropic_messages",
+    "OpenAIChat": "nova_bench.backends.openai_chat",
+    "Replay": "nova_bench.backends.replay",
+}
 
 
 def __getattr__(name: str) -> Any:
