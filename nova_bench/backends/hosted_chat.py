@@ -26,7 +26,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
 
 from nova_bench.backends.addresses import is_private_host, is_vendor_host
+from nova_bench.backends.breaker import Breaker
 from nova_bench.backends.flow import Stream, answer
+from nova_bench.backends.pace import Pace
 from nova_bench.backends.retry import Patience, PermanentError, TransientError
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.types import Request, Response
@@ -203,8 +205,12 @@ class HostedChat:
             patience = Patience(
                 deadline=self.deadline,
                 attempt_timeout=self.attempt_timeout,
-                start_patience=self._start_patience,
-                where=self._remedy(),
+                pace=Pace(self.concurrency),
+                breaker=Breaker(
+                    start_patience=self._start_patience,
+                    outage_patience=self._outage_patience,
+                    remedy=self._remedy(),
+                ),
             )
             bodies = _Bodies(self.body)
 
