@@ -52,8 +52,18 @@ STATUS_FAULTS: dict[str, tuple[int, str, str, str | None]] = {
     "credit": (400, INVALID, "Your credit balance is too low to access the Anthropic API.", None),
     "spent": (429, "rate_limit_error", "The monthly limit is reached.", "enforced_spend_limit_reached"),
     "long": (400, INVALID, "prompt is too long: 215000 tokens > 200000 maximum", None),
-    "context": (400, INVALID, "input length and `max_tokens` exceed context limit: 199000 + 4096 > 200000", None),
-    "image": (400, INVALID, "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 7 > 5", None),
+    "context": (
+        400,
+        INVALID,
+        "input length and `max_tokens` exceed context limit: 199000 + 4096 > 200000",
+        None,
+    ),
+    "image": (
+        400,
+        INVALID,
+        "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 7 > 5",
+        None,
+    ),
     "pixels": (400, INVALID, "The longest side is over the limit.", "image_dimensions_too_large"),
     "images": (400, INVALID, "Too much media: 0 document pages + 101 images > 100", None),
     "unreadable": (400, INVALID, "Could not process image", None),
@@ -150,7 +160,9 @@ class Loopback(loopback.Loopback):  # type: ignore[misc]
                 await asyncio.sleep(0.05)
             return response
         if fault == "redirect":
-            return web.Response(status=307, headers={"Location": f"http://localhost:{request.url.port}/elsewhere"})
+            return web.Response(
+                status=307, headers={"Location": f"http://localhost:{request.url.port}/elsewhere"}
+            )
         answers: dict[str, Any] = {
             "empty": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"},
             "error-200": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
@@ -161,7 +173,12 @@ class Loopback(loopback.Loopback):  # type: ignore[misc]
         return response
 
     def _error(
-        self, status: int, kind: str, message: str, code: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> web.Response:
         error: dict[str, Any] = {"type": kind, "message": message}
         if code is not None:

@@ -173,24 +173,22 @@ class AnthropicMessages(HostedChat):
         >>> chat.body(Request("1", "1", 0, ("Is it a brain?",))).content(with_temperature=True)
         b'{"model": "m", "max_tokens": 4096, "messages": [{"role": "user", "content": [{"type": "text", "text": "Is it a brain?"}]}]}'
         """
-        pieces = [b'"messages": [{"role": "user", "content": [']
-        closing = (
-            b"}, " if not self._rejects_oversized else b'}, "transformations": {"oversized_image": "error"}, '
-        )
-        for i, part in enumerate(request.parts):
-            pieces.append(b", " if i else b"")
+        end = b'"}, "transformations": {"oversized_image": "error"}}' if self._rejects_oversized else b'"}}'
+        start = b'{"type": "image", "source": {"type": "base64", "media_type": "%b", "data": "'
+        blocks: list[list[bytes]] = []
+        for part in request.parts:
             if isinstance(part, str):
-                pieces.append(json.dumps({"type": "text", "text": part}).encode())
+                if part.strip():  # the API refuses empty texts
+                    blocks.append([json.dumps({"type": "text", "text": part}).encode()])
                 continue
             data, media_type = part.sendable()
-            # Joined by hand: a JSON encoder would scan 400 kB for characters to escape.
-            pieces.append(
-                b'{"type": "image", "source": {"type": "base64", "media_type": "%b", "data": "'
-                % media_type.encode()
-            )
             view = memoryview(data)
-            pieces += [base64.b64encode(view[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
-            pieces += [b'"', closing[:-2], b"}"]
+            # Joined by hand: a JSON encoder would scan 400 kB for characters to escape.
+            encoded = [base64.b64encode(view[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
+            blocks.append([start % media_type.encode(), *encoded, end])
+        pieces = [b'"messages": [{"role": "user", "content": [']
+        for i, block in enumerate(blocks):
+            pieces += [b", " if i else b"", *block]
         pieces.append(b"]}]")
         return Body(self._fields(request), b"".join(pieces))
 
@@ -309,6 +307,9 @@ class AnthropicMessages(HostedChat):
     def _refused(self, request_id: str, error: anthropic.APIStatusError, seconds: float) -> Response:
         """Tell what an HTTP status of 300 or more means."""
         status, code, said = error.status_code, error.error_code, _said(error)
+        if status < 400:
+            said = "the server redirects, which is not followed; give the address that answers as base_url"
+            raise PermanentError(f"HTTP {status}: {said}", concerns_all=True)
         text = self.clean(f"HTTP {status}: {said}")
         if (
             error.type == "billing_error"
