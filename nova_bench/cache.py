@@ -4,8 +4,8 @@ One file an answer, ``DIR/ab/abcdef....json``, written beside its place and rena
 network file system, share a folder without locks, and a kill leaves a whole file or none. A file carries a digest of what it holds; one
 that is damaged is ignored, said once, and written anew.
 
-Only final outcomes are in it, never a failure; no picture and no prompt, only their sha256; of gated data no answer that quotes a long
-piece of its prompt, no reasoning, and no server's error that quotes the prompt. Keys are in no answer (backends cut them out) and in no
+Only final outcomes are in it, never a failure; no picture and no prompt, only their sha256; no server's error that quotes the prompt; of
+gated data no answer that quotes a long piece of its prompt, and no reasoning. Keys are in no answer (backends cut them out) and in no
 identity (they come from the environment).
 """
 
@@ -94,7 +94,7 @@ class ResponseCache:
             return response_of({**record, "id": request.id})
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.damaged += 1
             return None
 
@@ -107,8 +107,8 @@ class ResponseCache:
             if _quotes(response.text or "", request, _QUOTE_IN_ANSWER):
                 return
             record.pop("reasoning", None)
-            if response.error:
-                record["error"] = _without_prompt(response.error, request)
+        if response.error:
+            record["error"] = _without_prompt(response.error, request)
         for name in ("id", "task"):  # another task or sample that asks the same may have the answer
             del record[name]
         key = self.key(request, request_hash)
