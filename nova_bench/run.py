@@ -62,6 +62,7 @@ class Run:
         price: Price | None = None,
     ) -> None:
         self.folder, self.plan, self.model, self.progress, self.price = folder, plan, model, progress, price
+        self._usage: dict[str, Any] | None = None
 
     @cached_property
     def scored(self) -> Scored:
@@ -87,27 +88,27 @@ class Run:
         """
         state = self._state(resamples, seed)
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if (
-                not fresh
-                and json.loads((self.folder / USAGE).read_text(encoding="utf-8"))["report_state"] == state
-            ):
+            accounts = json.loads((self.folder / USAGE).read_text(encoding="utf-8"))
+            if not fresh and accounts["report_state"] == state:
                 known: dict[str, Any] = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
+                self._usage = accounts["usage"]
                 return known
         self.__dict__.pop("scored", None)  # the log may have grown since
         report = report_json(self.plan, self.scored, self.cells(resamples=resamples, seed=seed))
         write_json(self.folder / REPORT, report)
-        usage = {"model": self.scored.ledger.json(self.model, self.price)}
-        write_json(self.folder / USAGE, {"usage": usage, "report_state": state})
+        self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
+        write_json(self.folder / USAGE, {"usage": self._usage, "report_state": state})
         return report
 
     def usage(self) -> dict[str, Any]:
-        """Return what the run cost so far, by role: tokens, requests, seconds and US dollars, from all records of its log.
+        """Return what the run had cost when it was last reported, by role: tokens, requests, seconds and US dollars.
 
-        Seconds are those of the answers added up; answers that were in flight together overlap.
+        All records of the log count. Seconds are those of the answers added up; answers that were in flight together overlap.
         """
-        self.report()
-        known: dict[str, Any] = json.loads((self.folder / USAGE).read_text(encoding="utf-8"))["usage"]
-        return known
+        if self._usage is None:
+            self.report()
+        assert self._usage is not None  # report sets it
+        return self._usage
 
     @property
     def is_complete(self) -> bool:
