@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -120,6 +121,8 @@ class Plan:
     """Latency by prompt, over `latency`."""
     answer_of: Callable[[Mapping[str, Any]], str] | None = None
     """Answer by request, over `answer_to`."""
+    capacity: int | None = None
+    """Calls in flight that are served; further ones get 429, as from a vendor with a rate limit."""
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 
@@ -136,6 +139,10 @@ class Stats:
     faults: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     in_flight: int = 0
     most_in_flight: int = 0
+    loads: list[int] = dataclasses.field(default_factory=list)
+    """Calls in flight when each call came, itself included."""
+    calls_too_early: int = 0
+    """Calls that came before the last ``Retry-After`` had passed."""
     keys: set[str] = dataclasses.field(default_factory=set)
     bodies: list[bytes] = dataclasses.field(default_factory=list)
     """The bodies, as long as they are few (64)."""
@@ -179,10 +186,19 @@ class Loopback:
         self.plan = plan
         self.stats = Stats()
         self._attempts: collections.Counter[str] = collections.Counter()
+        self._held_until = 0.0
+        self._serving = 0
+        self.sites: list[web.TCPSite] = []
+        self.loop: asyncio.AbstractEventLoop
         self.app = web.Application(client_max_size=1 << 30)
         self.app.router.add_post("/v1/chat/completions", self._complete)
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/stats", self._report)
+
+    def stop_listening(self) -> None:
+        """Refuse new connections and leave those that are open: a machine that is half dead."""
+        for site in list(self.sites):
+            asyncio.run_coroutine_threadsafe(_close(site), self.loop).result(10)
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -193,7 +209,9 @@ class Loopback:
         )
 
     async def _report(self, request: web.Request) -> web.Response:
-        fields = {key: value for key, value in vars(self.stats).items() if key not in ("keys", "bodies")}
+        fields = {
+            key: value for key, value in vars(self.stats).items() if key not in ("keys", "bodies", "loads")
+        }
         return web.json_response(fields)
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
@@ -202,6 +220,8 @@ class Loopback:
         call = stats.calls
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
+        stats.loads.append(stats.in_flight)
+        stats.calls_too_early += time.monotonic() < self._held_until
         try:
             return await self._answer(request, call)
         finally:
@@ -220,13 +240,20 @@ class Loopback:
             stats.bodies.append(data)
         digest = hashlib.sha256(data).hexdigest()
         self._attempts[digest] += 1
-        fault = self._fault(call, digest)
+        is_full = plan.capacity is not None and self._serving >= plan.capacity
+        fault = "429" if is_full else self._fault(call, digest)
+        if is_full:
+            await asyncio.sleep(plan.latency)
         if fault is not None:
             stats.faults[fault] += 1
             return await self._fail(request, fault, key, prompt_of(json.loads(data)) if plan.quotes else "")
         body = json.loads(data)
         prompt = prompt_of(body)
-        await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
+        self._serving += 1
+        try:
+            await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
+        finally:
+            self._serving -= 1
         response = web.json_response(self._completion(body, (plan.answer_of or answer_to)(body)))
         await response.prepare(request)
         await response.write_eof()
@@ -253,6 +280,8 @@ class Loopback:
             headers = {}
             if fault == "429":
                 headers["Retry-After"] = self.plan.retry_after
+                with contextlib.suppress(ValueError):
+                    self._held_until = time.monotonic() + float(self.plan.retry_after)
             if fault == "429-date":
                 headers["Retry-After"] = email.utils.formatdate(time.time() + 1, usegmt=True)
             return web.json_response({"error": error}, status=status, headers=headers)
@@ -296,12 +325,21 @@ class Loopback:
         return completion if self.plan.usage is None else {**completion, "usage": self.plan.usage}
 
 
-async def _listen(loopback: Loopback, port: int) -> tuple[web.AppRunner, int]:
+async def _listen(
+    loopback: Loopback, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[web.AppRunner, int]:
     runner = web.AppRunner(loopback.app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
+    loopback.sites.append(site)
+    loopback.loop = asyncio.get_running_loop()
     return runner, runner.addresses[0][1]
+
+
+async def _close(site: web.TCPSite) -> None:
+    assert site._server is not None
+    site._server.close()
 
 
 async def _stop(runner: web.AppRunner) -> None:
@@ -313,15 +351,17 @@ async def _stop(runner: web.AppRunner) -> None:
 
 
 @contextlib.contextmanager
-def serve(plan: Plan | None = None, port: int = 0) -> Iterator[tuple[str, Loopback]]:
+def serve(
+    plan: Plan | None = None, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, Loopback]]:
     """Run the server in a thread; gives its base URL and itself, whose `plan` may be changed and whose `stats` may be read."""
     loopback = Loopback(plan or Plan())
     loop = asyncio.new_event_loop()
-    runner, port = loop.run_until_complete(_listen(loopback, port))
+    runner, port = loop.run_until_complete(_listen(loopback, port, tls))
     thread = threading.Thread(target=loop.run_forever, name="loopback")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}/v1", loopback
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}/v1", loopback
     finally:
         asyncio.run_coroutine_threadsafe(_stop(runner), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
