@@ -18,6 +18,7 @@ _HOMES = {
     "Adapter": "types",
     "AdapterError": "errors",
     "Box": "boxes",
+    "Budget": "budget",
     "Card": "types",
     "Cell": "types",
     "Context": "types",
@@ -38,7 +39,7 @@ _HOMES = {
     "Run": "run",
     "Sample": "types",
     "Scorer": "types",
-    "Settings": "run",
+    "Settings": "prepare",
     "Source": "source",
     "Table": "table",
     "Task": "task",
@@ -46,6 +47,7 @@ _HOMES = {
     "UsageError": "errors",
     "build_fmbench": "fmbench_build",
     "each": "adapter",
+    "estimate_run": "dry_run",
     "evaluate": "run",
     "fairness": "fairness_report",
     "fairness_table": "score_table",
@@ -61,14 +63,17 @@ if TYPE_CHECKING:
     from nova_bench import backends
     from nova_bench.adapter import each
     from nova_bench.boxes import Box, Frame
+    from nova_bench.budget import Budget
     from nova_bench.catalog import load_model, load_task
+    from nova_bench.dry_run import estimate_run
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
     from nova_bench.fairness_document import FairnessSettings
     from nova_bench.fairness_report import fairness
     from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
-    from nova_bench.run import Run, Settings, evaluate, find_runs, open_run
+    from nova_bench.prepare import Settings
+    from nova_bench.run import Run, evaluate, find_runs, open_run
     from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
     from nova_bench.source import Source
@@ -96,6 +101,7 @@ __all__ = [
     "Adapter",
     "AdapterError",
     "Box",
+    "Budget",
     "Card",
     "Cell",
     "Context",
@@ -125,6 +131,7 @@ __all__ = [
     "backends",
     "build_fmbench",
     "each",
+    "estimate_run",
     "evaluate",
     "fairness",
     "fairness_table",

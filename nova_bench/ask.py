@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import get_args
 
 from nova_bench.adapter import Model
-from nova_bench.errors import AdapterError, DataError
+from nova_bench.budget import Budget, Ledger
+from nova_bench.cache import ResponseCache
+from nova_bench.errors import AdapterError, DataError, LimitReachedError
 from nova_bench.plan import Plan, Unusable
+from nova_bench.prices import Price
 from nova_bench.runlog import RunLog, record_of
 from nova_bench.types import Finish, Request, Response
 
@@ -31,6 +34,8 @@ class Progress:
     """Requests of the plan; None until they were counted."""
     kept: int = 0
     """Answered by an earlier start."""
+    reused: int = 0
+    """Answered by this start from the response cache."""
     answered: int = 0
     """Answered by this start, with whatever outcome."""
     failed: int = 0
@@ -46,17 +51,30 @@ class Progress:
     @property
     def done(self) -> int:
         """Requests that are dealt with, by this or an earlier start."""
-        return self.kept + self.answered + self.failed
+        return self.kept + self.reused + self.answered + self.failed
 
 
 class _Run:
-    def __init__(self, plan: Plan, model: Model, log: RunLog) -> None:
-        self.plan, self.model, self.log = plan, model, log
-        self.index = log.index()
+    def __init__(
+        self,
+        plan: Plan,
+        model: Model,
+        log: RunLog,
+        budget: Budget | None,
+        price: Price | None,
+        cache: ResponseCache | None,
+    ) -> None:
+        self.plan, self.model, self.log, self.budget, self.cache = plan, model, log, budget, cache
+        self.ledger = Ledger()
+        self.index = log.index(self.ledger.add if budget is not None else None)
+        if budget is not None:
+            budget.open(str(log.folder.resolve()), self.ledger, price)
         self.progress = Progress()
         self.stop = threading.Event()
         self.exhausted = False
-        self.in_flight: dict[str, str] = {}
+        self.limit: LimitReachedError | None = None
+        self.in_flight: dict[str, tuple[bytes, Request | None]] = {}
+        """Request id to its hash, and to the request where the cache will want it."""
         self._faults: dict[str, int] = {}
         self._reasons: dict[str, int] = {}
 
@@ -78,11 +96,26 @@ class _Run:
                 if entry is not None and entry.is_final:
                     self.progress.kept += 1
                     continue
+                if self._reuse(request, request_hash):
+                    continue
+                if self.budget is not None and (limit := self.budget.reached()) is not None:
+                    self.limit = limit
+                    return
                 if entry is None and self.index.has(request.id):
                     self.progress.ignored += 1
-                self.in_flight[request.id] = request_hash.hex()
+                self.in_flight[request.id] = (request_hash, None if self.cache is None else request)
                 yield request
         self.exhausted = True
+
+    def _reuse(self, request: Request, request_hash: bytes) -> bool:
+        """Log the answer that the response cache holds, as one that cost nothing; False where it holds none."""
+        found = None if self.cache is None else self.cache.find(request, request_hash)
+        if found is None:
+            return False
+        record = record_of(self.plan.spelling, request.id, request_hash.hex(), found)
+        self.log.append({**record, "from_cache": True})
+        self.progress.reused += 1
+        return True
 
     def answer(self) -> None:
         """Pull the model's responses and log each before the next is asked for."""
@@ -99,12 +132,17 @@ class _Run:
             raise AdapterError(
                 f"adapter {self.model.name} yielded a {type(response).__name__}; generate yields nova_bench.Response objects"
             )
-        request_hash = self.in_flight.pop(response.id, None)
-        if request_hash is None:
+        asked = self.in_flight.pop(response.id, None)
+        if asked is None:
             self._faults[str(response.id)] = self._faults.get(str(response.id), 0) + 1
             return
+        request_hash, request = asked
         response = _checked(response)
-        self.log.append(record_of(self.plan.spelling, response.id, request_hash, response))
+        record = record_of(self.plan.spelling, response.id, request_hash.hex(), response)
+        self.log.append(record)  # first: the log is what a run is made of, and knows what was paid
+        self.ledger.add(record)
+        if self.cache is not None and request is not None:
+            self.cache.put(request, request_hash, response)
         if response.finish == "error":
             self.progress.failed += 1
             self._say(f"{response.id}: {response.error}")
@@ -137,6 +175,10 @@ class _Run:
                 f"adapter {name} ended without answering {len(self.in_flight)} requests ({shown}); give the same command again to ask them"
             )
             progress.failed += len(self.in_flight)
+        if self.cache is not None:
+            progress.messages += self.cache.notes()
+        if self.limit is not None and self.budget is not None and progress.error is None:
+            progress.error = self.budget.reached() or self.limit  # what was in flight has arrived since
         if progress.ignored:
             progress.messages.append(
                 f"{progress.ignored} answers in the log are to another prompt, image or parameter; they are kept, not counted, and were asked again"
@@ -150,6 +192,9 @@ def ask(
     *,
     watch: Callable[[Progress], None] | None = None,
     total: int | None = None,
+    budget: Budget | None = None,
+    price: Price | None = None,
+    cache: ResponseCache | None = None,
 ) -> Progress:
     """Ask a model everything in a plan that the run's log does not hold yet.
 
@@ -159,6 +204,9 @@ def ask(
         folder: The run's folder, whose manifest was joined already.
         watch: Called about ten times a second, in the calling thread, and once at the end.
         total: How many requests there are, where it is known.
+        budget: Limits that end the requests once they are reached.
+        price: What the model's tokens cost, where it is known.
+        cache: Answers of other runs, asked first.
 
     Returns:
         Where the run stands at its end; ``error`` holds what ended it early, a KeyboardInterrupt included.
@@ -167,7 +215,7 @@ def ask(
         LogError: The log is damaged, or another process writes it.
     """
     with RunLog(folder, append=True) as log:
-        run = _Run(plan, model, log)
+        run = _Run(plan, model, log, budget, price, cache)
         run.progress.total = total
 
         finished = threading.Event()

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_fairness, cli_show
-from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, pairs, settings_of
-from nova_bench.errors import NovaBenchError, UsageError
+from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_show
+from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
+from nova_bench.errors import LimitReachedError, NovaBenchError, UsageError
 
 if TYPE_CHECKING:
+    from nova_bench.budget import Budget
     from nova_bench.run import Run
 
 
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)"
     )
+    cli_limits.add_options(run)
     run.add_argument("--json", action="store_true", help="print the report as one JSON document")
     run.set_defaults(verb=_run)
 
@@ -146,7 +148,10 @@ def _run(parsed: argparse.Namespace) -> int:
         if parsed.concurrency < 1:
             raise UsageError(f"--concurrency {parsed.concurrency}: expected 1 or more")
         options["concurrency"] = str(parsed.concurrency)
-    runs = _evaluate(parsed, asked, parsed.model, options, parsed.out)
+    budget = cli_limits.budget_of(parsed)
+    if parsed.dry_run:
+        return cli_limits.rehearse(parsed, asked, options)
+    runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget)
     return _print_runs(parsed, runs, fresh=False, slices=False)
 
 
@@ -156,6 +161,7 @@ def _evaluate(
     model: str,
     options: Mapping[str, str],
     out: Path | None,
+    budget: Budget | None = None,
 ) -> list[Run]:
     """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended."""
     from nova_bench.run import evaluate
@@ -163,7 +169,7 @@ def _evaluate(
 
     runs: list[Run] = []
     for name, data in asked:
-        folder = out if out is None or len(asked) == 1 else out / name.replace("/", "_")
+        folder = folder_of(out, name, len(asked))
         with Watch(name) as watch:
             run = evaluate(
                 name,
@@ -177,6 +183,9 @@ def _evaluate(
                 settings=settings_of(parsed),
                 watch=watch.show,
                 allow_hosted=getattr(parsed, "allow_hosted", False),
+                budget=budget,
+                prices=getattr(parsed, "prices", None),
+                cache=getattr(parsed, "cache", None),
             )
         runs.append(run)
         progress = run.progress
@@ -206,7 +215,8 @@ def _explain(run: Run, error: BaseException) -> None:
 
         frames = traceback.extract_tb(error.__traceback__)
         print(f"  in {frames[-1].filename} line {frames[-1].lineno}", file=sys.stderr)
-    print(f"  what was answered is in {run.folder}; the same command goes on from there", file=sys.stderr)
+    ways = "" if isinstance(error, LimitReachedError) else "; the same command goes on from there"
+    print(f"  what was answered is in {run.folder}{ways}", file=sys.stderr)
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -230,6 +240,10 @@ def _print_runs(
     from nova_bench.report import SCHEMA_VERSION
 
     reports = [run.report(fresh=fresh) for run in runs]
+    usages = [run.usage() for run in runs]
+    for run, usage in zip(runs, usages, strict=True):
+        if run.progress is not None and (line := cli_limits.spent(usage)):
+            print(f"{run.plan.spelling}: {line}", file=sys.stderr)
     references = [_coco(run) if coco else None for run in runs]
     if parsed.json:
         document = {
@@ -240,8 +254,9 @@ def _print_runs(
                     "folder": str(run.folder),
                     **{key: value for key, value in report.items() if key not in ("cells", "schema_version")},
                     "coco": reference,
+                    "usage": usage,
                 }
-                for run, report, reference in zip(runs, reports, references, strict=True)
+                for run, report, reference, usage in zip(runs, reports, references, usages, strict=True)
             ],
         }
         if fairness is not None:

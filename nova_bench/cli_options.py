@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nova_bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from nova_bench.run import Settings
+    from nova_bench.prepare import Settings
 
 DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
 
@@ -20,7 +20,7 @@ ALLOW_HOSTED = "let pictures and texts of a gated data set go to a vendor; your 
 
 def settings_of(parsed: argparse.Namespace) -> Settings:
     """Return where nova_bench keeps what is not a result, from the user's environment."""
-    from nova_bench.run import Settings
+    from nova_bench.prepare import Settings
 
     home = Path.home()
     return Settings(
@@ -42,3 +42,8 @@ def pairs(given: Sequence[str], flag: str) -> dict[str, str]:
             raise UsageError(f"{flag} {key} is given twice")
         pairs[key] = value
     return pairs
+
+
+def folder_of(out: Path | None, task: str, n_tasks: int) -> Path | None:
+    """Return the folder of one of a command's runs: ``--out`` itself where there is one task, else one below it."""
+    return out if out is None or n_tasks == 1 else out / task.replace("/", "_")

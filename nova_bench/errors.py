@@ -6,6 +6,7 @@
     ├── DataError           a data set that is missing, damaged or not accepted
     ├── AdapterError        an adapter file that breaks the contract
     ├── IdentityError       a run folder that belongs to another run
+    ├── LimitReachedError   a run that stopped at a limit of the user's
     └── LogError            a run log that cannot be trusted
 
 Every message says what was got, what was expected and what to do next.
@@ -59,6 +60,10 @@ class AdapterError(NovaBenchError):
 
 class IdentityError(NovaBenchError):
     """A run folder that holds another run than the one asked for."""
+
+
+class LimitReachedError(NovaBenchError):
+    """A run that stopped, resumable, because a limit of the user's was reached."""
 
 
 class LogError(NovaBenchError):

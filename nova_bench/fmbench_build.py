@@ -33,7 +33,8 @@ from nova_bench.fmbench_pairs import (
     write_task,
 )
 from nova_bench.plan import Unusable
-from nova_bench.run import Run, Settings, evaluate, ready_model
+from nova_bench.prepare import Settings, ready_model
+from nova_bench.run import Run, evaluate
 from nova_bench.runlog import RunLog, write_json
 from nova_bench.score import answered_items
 from nova_bench.signature import params_json

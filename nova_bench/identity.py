@@ -18,6 +18,7 @@ from nova_bench import __version__
 from nova_bench.adapter import Model
 from nova_bench.catalog import content_root
 from nova_bench.plan import Plan
+from nova_bench.prices import Price
 from nova_bench.signature import params_json
 from nova_bench.task import Task
 
@@ -47,25 +48,28 @@ def identity_of(plan: Plan, model: Model, task_file: str | None) -> dict[str, An
     }
 
 
-def start_of(plan: Plan, model: Model, data: str, command: Sequence[str]) -> dict[str, Any]:
+def start_of(
+    plan: Plan, model: Model, data: str, command: Sequence[str], price: Price | None = None
+) -> dict[str, Any]:
     """Return what is recorded of one start; nothing here decides whether a run may be continued."""
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": [_without_credentials(word) for word in command],
+        "command": [without_credentials(word) for word in command],
         "data": data if data in ("full", "mini") else str(Path(data).resolve()),
         "limit": None if plan.limit is None else {"n": plan.limit.n, "seed": plan.limit.seed},
         "transport": {
-            key: _without_credentials(str(value))
+            key: without_credentials(str(value))
             for key, value in model.options.items()
             if key not in model.identity
         },
+        "price": None if price is None else price.json(),
         "versions": versions(),
         **_commit(),
         "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
     }
 
 
-def _without_credentials(text: str) -> str:
+def without_credentials(text: str) -> str:
     """Return a text without what stands before the @ of an address, and without values of key-like query fields."""
     text = re.sub(r"(?<=://)[^/@\s]+@", "", text)
     return re.sub(r"(?i)((?:api[-_]?key|token|secret|password)=)[^&\s]+", r"\1...", text)

@@ -7,48 +7,39 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import inspect
 import json
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench.adapter import Model, each, read_card
+from nova_bench.adapter import Model
 from nova_bench.ask import Progress, ask, request_ids
-from nova_bench.catalog import content_root, load_model, load_task
-from nova_bench.data import open_data
+from nova_bench.budget import Budget
+from nova_bench.cache import ResponseCache, check_cacheable
+from nova_bench.catalog import content_root, load_task
+from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
 from nova_bench.plan import Limit, Plan
+from nova_bench.prepare import Answerer, Settings, prepare
+from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.report import cells, report_json
 from nova_bench.runlog import MANIFEST, RESPONSES, RunLog, join_identity, read_manifest, write_json
 from nova_bench.score import Scored, answered_items, score
 from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
-from nova_bench.task import Task, split_spelling
-from nova_bench.types import Adapter, Card, Cell, Frame, GenParams, Request, Response
+from nova_bench.task import Task
+from nova_bench.types import Card, Cell, Frame, GenParams
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPORT = "report.json"
 USAGE = "usage.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where nova_bench keeps what is not a result; made by the command line from the user's environment."""
-
-    cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "nova_bench")
-    config: Path = field(default_factory=lambda: Path.home() / ".config" / "nova_bench")
-    accept_license: bool = False
-    command: Sequence[str] = ()
-    """The command line, for the manifest."""
 
 
 class Run:
@@ -59,10 +50,19 @@ class Run:
         plan: What it asks.
         model: ``ADAPTER[:MODEL]``.
         progress: How the start that made this object ended; None where it was only opened.
+        price: What the model's tokens cost, where it is known.
     """
 
-    def __init__(self, folder: Path, plan: Plan, model: str, progress: Progress | None = None) -> None:
-        self.folder, self.plan, self.model, self.progress = folder, plan, model, progress
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        model: str,
+        progress: Progress | None = None,
+        price: Price | None = None,
+    ) -> None:
+        self.folder, self.plan, self.model, self.progress, self.price = folder, plan, model, progress, price
+        self._usage: dict[str, Any] | None = None
 
     @cached_property
     def scored(self) -> Scored:
@@ -88,17 +88,27 @@ class Run:
         """
         state = self._state(resamples, seed)
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if (
-                not fresh
-                and json.loads((self.folder / USAGE).read_text(encoding="utf-8"))["report_state"] == state
-            ):
+            accounts = json.loads((self.folder / USAGE).read_text(encoding="utf-8"))
+            if not fresh and accounts["report_state"] == state:
                 known: dict[str, Any] = json.loads((self.folder / REPORT).read_text(encoding="utf-8"))
+                self._usage = accounts["usage"]
                 return known
         self.__dict__.pop("scored", None)  # the log may have grown since
         report = report_json(self.plan, self.scored, self.cells(resamples=resamples, seed=seed))
         write_json(self.folder / REPORT, report)
-        write_json(self.folder / USAGE, {"usage": dict(self.scored.usage), "report_state": state})
+        self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
+        write_json(self.folder / USAGE, {"usage": self._usage, "report_state": state})
         return report
+
+    def usage(self) -> dict[str, Any]:
+        """Return what the run had cost when it was last reported, by role: tokens, requests, seconds and US dollars.
+
+        All records of the log count. Seconds are those of the answers added up; answers that were in flight together overlap.
+        """
+        if self._usage is None:
+            self.report()
+        assert self._usage is not None  # report sets it
+        return self._usage
 
     @property
     def is_complete(self) -> bool:
@@ -123,13 +133,14 @@ class Run:
                 seed,
                 versions(),
                 missing_resources(self.plan.task),
+                None if self.price is None else self.price.json(),
             ]
         )
 
 
 def evaluate(
     task: str | Task,
-    model: str | Model | Adapter | Callable[[Request], str | Response],
+    model: Answerer,
     *,
     options: Mapping[str, str] | None = None,
     variant: Mapping[str, str] | None = None,
@@ -141,6 +152,9 @@ def evaluate(
     settings: Settings | None = None,
     watch: Callable[[Progress], None] | None = None,
     allow_hosted: bool = False,
+    budget: Budget | None = None,
+    prices: Path | str | None = None,
+    cache: Path | str | None = None,
 ) -> Run:
     """Run a model on a task, or continue the run where one is there already.
 
@@ -157,6 +171,9 @@ def evaluate(
         settings: Cache and configuration folders.
         watch: Called about ten times a second with the progress.
         allow_hosted: Whether pictures and texts of a gated data set may be sent to a vendor.
+        budget: Limits: ``nb.Budget(max_cost=5)``. One object may be shared by several runs, and limits them together.
+        prices: A price file, asked before ``prices.toml`` of the configuration folder.
+        cache: A folder with the answers of other runs; what it holds is not asked again. For models that are given by name.
 
     Returns:
         The run; ``run.progress.error`` holds what ended it early.
@@ -169,46 +186,45 @@ def evaluate(
     [0.0]
     """
     settings = settings or Settings()
-    name, choices = (task, {}) if isinstance(task, Task) else split_spelling(task)
-    loaded = name if isinstance(name, Task) else load_task(name)
-    chosen = loaded.variant({**choices, **(variant or {})})
-    spelling = loaded.spell(chosen)
-    ready = ready_model(model, options, spelling)
-    folder = Path(out) if out else default_folder(ready.name, spelling)
-    if data == "full":  # before anything is downloaded for nothing
-        check_hosted(loaded.data, ready, is_allowed=allow_hosted)
-    opened = open_data(
-        loaded.data,
-        data,
-        content=content_root() / "tasks" / "data",
-        cache=settings.cache,
-        config=settings.config,
-        accept_license=settings.accept_license,
-        pinned=_pinned(folder),
-    )
-    check_hosted(loaded.data, ready, is_allowed=allow_hosted or opened.is_synthetic)
-    plan = Plan(
-        loaded,
-        chosen,
-        opened,
-        ready.card,
-        params=_merged(loaded.params, params or {}),
+    if cache is not None:
+        check_cacheable(model)
+
+    def check(task: Task, ready: Model, opened: Data | None, price: Price | None) -> None:
+        check_hosted(
+            task.data, ready, is_allowed=allow_hosted or (opened is not None and opened.is_synthetic)
+        )
+        if budget is not None and budget.max_cost is not None and price is None:
+            missing = missing_price(ready.name, price_files(settings.config, prices))
+            raise UsageError(f"--max-cost cannot be kept: {missing}")
+
+    made = prepare(
+        task,
+        model,
+        options=options,
+        variant=variant,
+        data=data,
+        out=out,
+        limit=limit,
         repeats=repeats,
-        limit=None if limit is None else Limit(limit),
-        digests=opened.digests,
+        params=params,
+        settings=settings,
+        prices=prices,
+        check=check,
     )
+    plan, ready, folder = made.plan, made.model, made.folder
+    kept = None if cache is None else ResponseCache(Path(cache), ready, is_gated=made.is_gated)
     folder.mkdir(parents=True, exist_ok=True)
     join_identity(
         folder,
-        identity_of(
-            plan, ready, str(Path(name).resolve()) if isinstance(name, str) and "/" in name else None
-        ),
-        start_of(plan, ready, data, settings.command),
+        identity_of(plan, ready, made.task_file),
+        start_of(plan, ready, data, settings.command, made.price),
     )
-    progress = ask(plan, ready, folder, watch=watch, total=_total(plan))
+    progress = ask(
+        plan, ready, folder, watch=watch, total=_total(plan), budget=budget, price=made.price, cache=kept
+    )
     if progress.error is None:
         progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
-    return Run(folder, plan, ready.name, progress)
+    return Run(folder, plan, ready.name, progress, made.price)
 
 
 def open_run(folder: Path | str, *, data: str | None = None, settings: Settings | None = None) -> Run:
@@ -259,7 +275,11 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
         limit=None if limit is None else Limit(**limit),
         digests=opened.digests,
     )
-    return Run(folder, plan, identity["model"]["name"])
+    model = identity["model"]["name"]
+    recorded = next((start["price"] for start in reversed(manifest["starts"]) if start.get("price")), None)
+    # The price of the time when it was asked; one that was written down only later is better than none.
+    price = Price(**recorded) if recorded else find_price(model, price_files(settings.config, None))
+    return Run(folder, plan, model, price=price)
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -276,11 +296,6 @@ def find_runs(folder: Path) -> list[Path]:
             f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"
         )
     return below
-
-
-def default_folder(model: str, spelling: str) -> Path:
-    """Return ``runs/<adapter>[-<model>]/<task>[@variant]``, so that the same command continues the same run."""
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._+=@-]+", "-", model).strip("-.") / spelling
 
 
 def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
@@ -311,68 +326,6 @@ def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
         name: {"ours": rounded(ours[name]), "pycocotools": rounded(reference[name])}
         for name in ("ap50", "ap", "ap30")
     }
-
-
-def ready_model(
-    model: str | Model | Adapter | Callable[[Request], str | Response],
-    options: Mapping[str, str] | None,
-    spelling: str,
-) -> Model:
-    """Return the model of a name, an adapter or a function.
-
-    Args:
-        model: As `evaluate` takes it.
-        options: The adapter's options, as texts.
-        spelling: The task, for ``{task}`` in an option.
-    """
-    if isinstance(model, str):
-        return load_model(model, options, task=spelling)
-    if isinstance(model, Model):
-        return model
-    given = dict(options or {})
-    if unknown := set(given) - {"boxes", "think"}:
-        raise UsageError(
-            f"options {', '.join(sorted(unknown))}: an adapter object takes only boxes and think; give the others when you make it"
-        )
-    made = model if isinstance(model, Adapter) else each(model)
-    name = getattr(model, "__name__", type(model).__name__).strip("<>")
-    try:
-        source = inspect.getsource(model if inspect.isroutine(model) else type(model))
-    except (OSError, TypeError):  # typed at a prompt
-        source = ""
-    hashed = hashlib.sha256(source.encode()).hexdigest()
-    return Model(name, made, read_card({}, name, given), hashed, given, {})
-
-
-def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:
-    """Return a task's parameters with those of the command line over them."""
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "temperature": float,
-        "max_tokens": int,
-        "seed": int,
-        "stop": _stops,
-    }
-    values: dict[str, Any] = {}
-    for key, value in given.items():
-        if key not in kinds:
-            raise UsageError(f"generation parameter {key!r} does not exist; there is: {', '.join(kinds)}")
-        try:
-            values[key] = None if value in (None, "none") else kinds[key](value)
-        except (TypeError, ValueError):
-            raise UsageError(f"generation parameter {key}={value!r}: expected a number") from None
-    return replace(params, **values)
-
-
-def _stops(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _pinned(folder: Path) -> str | None:
-    """Return the commit that the run in a folder was made on: continuing it must not move to a newer one."""
-    if not (folder / MANIFEST).exists():
-        return None
-    revision = read_manifest(folder)["identity"]["data"]["revision"]
-    return str(revision) if revision else None
 
 
 def _total(plan: Plan) -> int | None:

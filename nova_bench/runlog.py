@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -206,8 +206,11 @@ class RunLog:
                     "make room, then give the same command again"
                 ) from error
 
-    def index(self) -> Index:
+    def index(self, see: Callable[[Mapping[str, Any]], None] | None = None) -> Index:
         """Return where each record lies.
+
+        Args:
+            see: Is shown every record on the way, those that count for nothing as well.
 
         Raises:
             LogError: A line is damaged.
@@ -225,6 +228,8 @@ class RunLog:
                     offset, len(line), bytes.fromhex(record["request"]), record["finish"] != "error"
                 )
                 index.add(record["id"], entry)
+                if see is not None:
+                    see(record)
             except (ValueError, KeyError, TypeError) as error:
                 raise LogError(
                     f"{self.path} line {number} is damaged ({type(error).__name__}: {error}). Every line is one JSON record; "
@@ -330,23 +335,37 @@ def join_identity(folder: Path, identity: Mapping[str, Any], start: Mapping[str,
     Raises:
         IdentityError: The folder holds a run with another identity; the message lists what differs.
     """
-    path = folder / MANIFEST
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
-    if path.exists():
-        manifest = read_manifest(folder)
-        if manifest["identity"] != plain:
-            different = "; ".join(_differences(manifest["identity"], plain))
-            raise IdentityError(
-                f"{folder} holds another run ({different}). Choose another --out, or give the command that made it"
-            )
-    else:
+    manifest = check_identity(folder, identity)
+    if manifest is None:
+        manifest = {"schema_version": 1, "identity": json.loads(json.dumps(identity)), "starts": []}
+    manifest["starts"].append(dict(start))
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def check_identity(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of the run that a folder holds; None where it holds none.
+
+    Args:
+        folder: The run's folder; it need not be there.
+        identity: What decides whether the run may be continued.
+
+    Raises:
+        IdentityError: The folder holds a run with another identity; the message lists what differs.
+    """
+    if not (folder / MANIFEST).exists():
         if (folder / RESPONSES).exists() and (folder / RESPONSES).stat().st_size:
             raise IdentityError(
                 f"{folder} holds responses but no {MANIFEST}, so it cannot be told whose they are. Choose another --out"
             )
-        manifest = {"schema_version": 1, "identity": plain, "starts": []}
-    manifest["starts"].append(dict(start))
-    write_json(path, manifest)
+        return None
+    manifest = read_manifest(folder)
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    if manifest["identity"] != plain:
+        different = "; ".join(_differences(manifest["identity"], plain))
+        raise IdentityError(
+            f"{folder} holds another run ({different}). Choose another --out, or give the command that made it"
+        )
     return manifest
 
 

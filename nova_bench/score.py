@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nova_bench.budget import Ledger
 from nova_bench.errors import DataError
 from nova_bench.plan import Plan, Unusable
 from nova_bench.runlog import RunLog
@@ -45,7 +46,8 @@ class Scored:
     """Model names as the vendor gave them, with how many answers came from each."""
     reasons: Mapping[str, str]
     """Request id to why it failed."""
-    usage: Mapping[str, float]
+    ledger: Ledger
+    """What all records of the log cost, those that count for nothing as well."""
     ignored: int
 
     @property
@@ -71,7 +73,7 @@ class _Tally:
     warnings: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
-    usage: Counter[str] = field(default_factory=Counter)
+    ledger: Ledger = field(default_factory=Ledger)
     reasons: dict[str, str] = field(default_factory=dict)
     requests: hashlib._Hash = field(default_factory=hashlib.sha256)
     first: Sample | None = None
@@ -113,7 +115,7 @@ def score(plan: Plan, log: RunLog) -> Scored:
         dropped=dict(sorted(tally.dropped.items())),
         models=dict(sorted(tally.models.items())),
         reasons=tally.reasons,
-        usage=dict(sorted(tally.usage.items())),
+        ledger=tally.ledger,
         ignored=tally.ignored,
     )
 
@@ -140,7 +142,7 @@ def _available(scorers: Sequence[Scorer]) -> tuple[list[Scorer], dict[str, str]]
 
 def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line, Item | None]]:
     """Walk the plan and yield each line with what its scorers see; None where it failed."""
-    index = log.index()
+    index = log.index(tally.ledger.add)
     cluster = ""  # rows of one patient mostly follow each other: one text serves them all
     for sample in plan.samples():
         if isinstance(sample, Unusable):
@@ -208,11 +210,6 @@ def _count(tally: _Tally, response: Response, prediction: Prediction) -> None:
     tally.dropped.update(response.dropped)
     if response.model:
         tally.models[response.model] += 1
-    if response.usage:
-        for name in response.usage.__slots__:
-            tally.usage[name] += getattr(response.usage, name) or 0
-    if response.seconds:
-        tally.usage["seconds"] += response.seconds  # type: ignore[assignment]  # a Counter holds floats as well
 
 
 def _chunks(stream: Iterator[tuple[_Line, Item | None]]) -> Iterator[list[tuple[_Line, Item | None]]]:
