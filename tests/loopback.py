@@ -120,6 +120,10 @@ class Plan:
     """Latency by prompt, over `latency`."""
     answer_of: Callable[[Mapping[str, Any]], str] | None = None
     """Answer by request, over `answer_to`."""
+    fault_of: Callable[[Mapping[str, Any]], str | None] | None = None
+    """A request's own fault, which strikes each of its calls that no other fault does; None: it is answered."""
+    choice_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    """Fields over the answer's choice, by request: ``finish_reason``, ``message``."""
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 
@@ -136,6 +140,10 @@ class Stats:
     faults: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     in_flight: int = 0
     most_in_flight: int = 0
+    first_at: float | None = None
+    """Seconds since the epoch at which the first call came, its body not read yet."""
+    last_at: float | None = None
+    """The same for when the last call was dealt with."""
     keys: set[str] = dataclasses.field(default_factory=set)
     bodies: list[bytes] = dataclasses.field(default_factory=list)
     """The bodies, as long as they are few (64)."""
@@ -183,6 +191,7 @@ class Loopback:
         self.app.router.add_post("/v1/chat/completions", self._complete)
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/stats", self._report)
+        self.app.router.add_post("/reset", self._reset)
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -196,9 +205,15 @@ class Loopback:
         fields = {key: value for key, value in vars(self.stats).items() if key not in ("keys", "bodies")}
         return web.json_response(fields)
 
+    async def _reset(self, request: web.Request) -> web.Response:
+        """Forget what was counted, between two measurements."""
+        self.stats = Stats()
+        return web.json_response({})
+
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         stats = self.stats
         stats.calls += 1
+        stats.first_at = stats.first_at or time.time()
         call = stats.calls
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
@@ -206,6 +221,7 @@ class Loopback:
             return await self._answer(request, call)
         finally:
             stats.in_flight -= 1
+            stats.last_at = time.time()
 
     async def _answer(self, request: web.Request, call: int) -> web.StreamResponse:
         plan, stats = self.plan, self.stats
@@ -225,6 +241,10 @@ class Loopback:
             stats.faults[fault] += 1
             return await self._fail(request, fault, key, prompt_of(json.loads(data)) if plan.quotes else "")
         body = json.loads(data)
+        own = plan.fault_of(body) if plan.fault_of is not None else None
+        if own is not None:
+            stats.faults[own] += 1
+            return await self._fail(request, own, key, "")
         prompt = prompt_of(body)
         await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
         response = web.json_response(self._completion(body, (plan.answer_of or answer_to)(body)))
@@ -285,6 +305,7 @@ class Loopback:
             "message": {"role": "assistant", "content": text, **self.plan.message},
             "finish_reason": self.plan.finish_reason,
             "logprobs": None,
+            **(self.plan.choice_of(body) if self.plan.choice_of is not None else {}),
         }
         completion = {
             "id": "chatcmpl-1",
