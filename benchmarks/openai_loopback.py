@@ -8,8 +8,11 @@ last one was answered: the rate is between these two, so nobody's start-up count
 the whole process less that of a run with one request, so imports do not count either. Rounds alternate, because other work on the
 machine drifts: a ratio is that of the medians.
 
-Inspect AI is installed from the package index into an environment of its own (in the user's cache folder) where it is missing;
-``--quick`` leaves it out then. It gets what makes it fast: 64 connections and samples, no pictures in its log, no scorer, no display.
+The first two only send and read. ``nova-bench run`` is the whole command on a data set of the same pictures, with its log, cold, and its
+report, against the whole command of Inspect AI; that comes twice, as it is, with as many connections and no display, and lean, where it
+keeps no answers and scores nothing. Both read the pictures from the same files, and Inspect's log holds no picture. Neither may answer
+from a cache. Inspect is installed from the package index into an environment of its own (in the user's cache folder) where it is
+missing; ``--quick`` leaves it out then.
 """
 
 from __future__ import annotations
@@ -37,18 +40,38 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "Mark every abnormality in this brain MRI as JSON with bbox_2d in 0-1000."
 PEERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nova_bench_peers"
-INSPECT_SETTINGS = (
-    "--no-score --no-log-images --no-log-realtime --no-log-model-api --display none --max-retries 0"
-)
+LEAN = ("--no-score", "--no-log-images", "--no-log-realtime", "--no-log-samples", "--display", "none")
+"""What makes Inspect fast: it then keeps no answers, which it does by default and nova-bench always."""
+WHOLE = ("run", "inspect", "inspect, lean")
+LABELS = {
+    "bare": "bare aiohttp",
+    "ours": "nova_bench",
+    "run": "nova-bench run",
+    "inspect": "Inspect AI",
+    "inspect, lean": "Inspect AI, lean",
+}
 
 
 def write_images(folder: Path, n: int) -> None:
-    """Write grey PNGs of about 300 kB (noise does not compress, so the size is set by the pixels)."""
+    """Write grey PNGs of about 300 kB (noise does not compress, so the size is set by the pixels), and a table as NOVA's."""
     import PIL.Image
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     for i in range(n):
         pixels = random.Random(i).randbytes(550 * 550)
         PIL.Image.frombytes("L", (550, 550), pixels).save(folder / f"{i}.png", compress_level=1)
+    box = {"x": 9.0, "y": 9.0, "width": 99.0, "height": 99.0, "source": "gold"}
+    meta = {"clinical_history": "Headache.", "final_diagnosis": "glioma"}
+    rows = [
+        {
+            **{"filename": f"{i}.png", "image_path": f"{i}.png", "case_id": str(i), "scan_id": str(i)},
+            **{"caption_text": "Axial T2 image.", "meta": meta, "bboxes": [box]},
+        }
+        for i in range(n)
+    ]
+    (folder / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "nova-v1.parquet")
 
 
 @contextlib.contextmanager
@@ -196,17 +219,30 @@ class Contenders:
         self.images, self.concurrency, self.inspect = images, concurrency, inspect
 
     def run(self, name: str, url: str, n: int) -> Taken:
-        if name == "inspect":
-            return self._inspect(url, n)
+        if name.startswith("inspect"):
+            return self._inspect(url, n, LEAN if name.endswith("lean") else ("--display", "none"))
+        if name == "run":
+            return self._whole_run(url, n)
         words = ["--contender", name, "--url", url, "--images", self.images, "--requests", str(n)]
-        return measure(
-            [sys.executable, Path(__file__).resolve(), *words, "--concurrency", str(self.concurrency)],
-            url,
-            n,
-            {"PYTHONPATH": str(ROOT)},
-        )
+        words += ["--concurrency", str(self.concurrency)]
+        return measure([sys.executable, Path(__file__).resolve(), *words], url, n, {"PYTHONPATH": str(ROOT)})
 
-    def _inspect(self, url: str, n: int) -> Taken:
+    def _whole_run(self, url: str, n: int) -> Taken:
+        with tempfile.TemporaryDirectory() as home:
+            words = [sys.executable, "-m", "nova_bench", "run", "nova_localization", "--data", self.images]
+            words += [
+                "--model",
+                "openai:m",
+                "-o",
+                f"base_url={url}/v1",
+                "--concurrency",
+                str(self.concurrency),
+            ]
+            words += ["--limit", str(n), "--out", f"{home}/run"] if n == 1 else ["--out", f"{home}/run"]
+            env = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": home, "XDG_CONFIG_HOME": home}
+            return measure(words, url, n, env)
+
+    def _inspect(self, url: str, n: int, settings: Sequence[str]) -> Taken:
         assert self.inspect is not None
         with tempfile.TemporaryDirectory() as logs:
             words = [
@@ -219,7 +255,7 @@ class Contenders:
             words += ["-T", f"folder={self.images}", "-T", f"n={n}", "-T", f"prompt={PROMPT}"]
             words += ["--max-connections", str(self.concurrency), "--max-samples", str(self.concurrency)]
             words += ["--max-tokens", "500", "--temperature", "0", "--log-dir", logs]
-            words += INSPECT_SETTINGS.split()
+            words += settings
             taken = measure(
                 words,
                 url,
@@ -238,14 +274,6 @@ class Contenders:
             if header["status"] != "success" or header["stats"]["model_usage"] == {}:
                 raise SystemExit(f"Inspect's own log says {header['status']}: {header.get('error')}")
         return taken
-
-
-def row(name: str, taken: Sequence[Taken], once: Taken, n: int, note: str) -> str:
-    """Return a contender's line."""
-    rate = statistics.median(each.rate for each in taken)
-    start = statistics.median(each.start for each in taken)
-    cpu = (statistics.median(each.cpu for each in taken) - once.cpu) / max(n - 1, 1)
-    return f"{name:<16} {rate:>8.1f} /s {start:>12.2f} s {cpu * 1000:>10.2f} ms   {note}"
 
 
 def main() -> None:
@@ -277,9 +305,8 @@ def main() -> None:
     )
     if inspect is not None:
         print(
-            f"Inspect: {inspect_versions(inspect)}, --max-connections {concurrency} --max-samples {concurrency}"
+            f"{inspect_versions(inspect)}: --max-connections {concurrency} --max-samples {concurrency}; lean: {' '.join(LEAN)}"
         )
-        print(f"         {INSPECT_SETTINGS}")
     print(
         f"{n} requests of distinct 300 kB PNGs, concurrency {concurrency}, median of {rounds} interleaved rounds"
     )
@@ -296,25 +323,31 @@ def compare(
     contenders: Contenders, url: str, n: int, rounds: int, latency: float, *, has_inspect: bool
 ) -> None:
     """Measure all contenders at one latency and print their lines and the ratios."""
-    once = {name: contenders.run(name, url, 1) for name in ("bare", "ours")}
-    taken: dict[str, list[Taken]] = {"bare": [], "ours": []}
+    pair = ("bare", "ours")
+    taken: dict[str, list[Taken]] = {name: [] for name in (*pair, *(WHOLE if has_inspect else ()))}
+    once = {name: contenders.run(name, url, 1) for name in taken}
     for i in range(rounds):
-        for name in ("bare", "ours") if i % 2 == 0 else ("ours", "bare"):
+        for name in pair if i % 2 == 0 else pair[::-1]:
             taken[name].append(contenders.run(name, url, n))
-        if has_inspect and i == rounds // 2:  # in the middle, so that a drift of the machine favours nobody
-            once["inspect"] = contenders.run("inspect", url, 1)
-            taken["inspect"] = [contenders.run("inspect", url, n)]
+        if has_inspect and i in (0, rounds - 1):
+            for name in WHOLE:
+                taken[name].append(contenders.run(name, url, n))
     rates = {name: statistics.median(each.rate for each in runs) for name, runs in taken.items()}
     pairs = zip(taken["ours"], taken["bare"], strict=True)
     each_round = " ".join(f"{mine.rate / theirs.rate:.2f}" for mine, theirs in pairs)
-    ratio = rates["ours"] / rates["bare"]
-    print(f"\nlatency {latency * 1000:.0f} ms   requests {'':>3} first request  CPU a request")
-    print(row("bare aiohttp", taken["bare"], once["bare"], n, ""))
-    print(row("nova_bench", taken["ours"], once["ours"], n, f"{ratio:.2f} of bare ({each_round})"))
-    if has_inspect:
-        note = f"nova_bench is {rates['ours'] / rates['inspect']:.1f} times as fast (one run)"
-        print(row("Inspect AI", taken["inspect"], once["inspect"], n, note))
-    sys.stdout.flush()
+    print(
+        f"\nlatency {latency * 1000:>3.0f} ms     {'requests':>10} {'first request':>15} {'CPU a request':>15}"
+    )
+    for name, runs in taken.items():
+        cpu = (statistics.median(each.cpu for each in runs) - once[name].cpu) / max(n - 1, 1)
+        start = statistics.median(each.start for each in runs)
+        note = f"{rates['ours'] / rates['bare']:.2f} of bare ({each_round})" if name == "ours" else ""
+        if name.startswith("inspect"):
+            note = f"nova_bench's backend is {rates['ours'] / rates[name]:.1f} times as fast, its run {rates['run'] / rates[name]:.1f} times"
+        print(
+            f"{LABELS[name]:<16} {rates[name]:>8.0f} /s {start:>13.2f} s {cpu * 1000:>12.2f} ms   {note}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
