@@ -10,9 +10,9 @@
 # ///
 """Any model behind an OpenAI-compatible server: ``--model openai:MODEL -o base_url=http://localhost:8000/v1``.
 
-OpenAI itself without ``base_url``; vLLM, SGLang, llama.cpp, Ollama and most vendors with theirs. The key is read from the
-environment variable ``OPENAI_API_KEY`` or from the one that ``-o key_env=NAME`` names; a server on this machine or in a private
-network needs none.
+OpenAI itself without ``base_url``; vLLM, SGLang, llama.cpp, Ollama and most vendors with theirs. OpenAI's key is read
+from the environment variable ``OPENAI_API_KEY`` and goes to OpenAI alone; ``-o key_env=NAME`` names that of another server. One on
+this machine or in a private network needs none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def load(
     *,
     model: str = "",
     base_url: str = "https://api.openai.com/v1",
-    key_env: str = "OPENAI_API_KEY",
+    key_env: str = "",
     concurrency: int = 16,
     deadline: float = 600.0,
     attempt_timeout: float = 300.0,

@@ -42,7 +42,6 @@ PROMPT = "Mark every abnormality in this brain MRI as JSON with bbox_2d in 0-100
 PEERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nova_bench_peers"
 LEAN = ("--no-score", "--no-log-images", "--no-log-realtime", "--no-log-samples", "--display", "none")
 """What makes Inspect fast: it then keeps no answers, which it does by default and nova-bench always."""
-WHOLE = ("run", "inspect", "inspect, lean")
 LABELS = {
     "bare": "bare aiohttp",
     "ours": "nova_bench",
@@ -316,21 +315,22 @@ def main() -> None:
         contenders = Contenders(folder, concurrency, inspect)
         for latency in (0.0, 0.2):
             with server(folder, latency) as url:
-                compare(contenders, url, n, rounds, latency, has_inspect=inspect is not None and not latency)
+                whole = ("run", "inspect", "inspect, lean") if inspect is not None and not latency else ()
+                compare(contenders, url, n, rounds, latency, whole[:2] if args.quick else whole)
 
 
 def compare(
-    contenders: Contenders, url: str, n: int, rounds: int, latency: float, *, has_inspect: bool
+    contenders: Contenders, url: str, n: int, rounds: int, latency: float, whole: Sequence[str]
 ) -> None:
     """Measure all contenders at one latency and print their lines and the ratios."""
     pair = ("bare", "ours")
-    taken: dict[str, list[Taken]] = {name: [] for name in (*pair, *(WHOLE if has_inspect else ()))}
+    taken: dict[str, list[Taken]] = {name: [] for name in (*pair, *whole)}
     once = {name: contenders.run(name, url, 1) for name in taken}
     for i in range(rounds):
         for name in pair if i % 2 == 0 else pair[::-1]:
             taken[name].append(contenders.run(name, url, n))
-        if has_inspect and i in (0, rounds - 1):
-            for name in WHOLE:
+        if i == 0 or (i == rounds - 1 and rounds > 2):
+            for name in whole:
                 taken[name].append(contenders.run(name, url, n))
     rates = {name: statistics.median(each.rate for each in runs) for name, runs in taken.items()}
     pairs = zip(taken["ours"], taken["bare"], strict=True)

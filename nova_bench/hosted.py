@@ -45,7 +45,7 @@ def sends_to_vendor(model: Model) -> bool:
         return not is_private
     address = model.options.get("base_url")
     if isinstance(address, str) and address:
-        from nova_bench.backends.openai_chat import is_private_host
+        from nova_bench.backends.addresses import is_private_host
 
         return not is_private_host(urlsplit(address).hostname or "")
     return model.card.sends == "vendor"

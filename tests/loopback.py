@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -124,6 +125,8 @@ class Plan:
     """A request's own fault, which strikes each of its calls that no other fault does; None: it is answered."""
     choice_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Fields over the answer's choice, by request: ``finish_reason``, ``message``."""
+    capacity: int | None = None
+    """Calls in flight that are served; further ones get 429 at once, as from a vendor with a rate limit."""
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 
@@ -144,6 +147,10 @@ class Stats:
     """Seconds since the epoch at which the first call came, its body not read yet."""
     last_at: float | None = None
     """The same for when the last call was dealt with."""
+    loads: list[int] = dataclasses.field(default_factory=list)
+    """Calls in flight when each call came, itself included."""
+    calls_too_early: int = 0
+    """Calls that came before the last ``Retry-After`` had passed."""
     keys: set[str] = dataclasses.field(default_factory=set)
     bodies: list[bytes] = dataclasses.field(default_factory=list)
     """The bodies, as long as they are few (64)."""
@@ -187,6 +194,7 @@ class Loopback:
         self.plan = plan
         self.stats = Stats()
         self._attempts: collections.Counter[str] = collections.Counter()
+        self._held_until = 0.0
         self.app = web.Application(client_max_size=1 << 30)
         self.app.router.add_post("/v1/chat/completions", self._complete)
         self.app.router.add_get("/v1/models", self._models)
@@ -202,7 +210,9 @@ class Loopback:
         )
 
     async def _report(self, request: web.Request) -> web.Response:
-        fields = {key: value for key, value in vars(self.stats).items() if key not in ("keys", "bodies")}
+        fields = {
+            key: value for key, value in vars(self.stats).items() if key not in ("keys", "bodies", "loads")
+        }
         return web.json_response(fields)
 
     async def _reset(self, request: web.Request) -> web.Response:
@@ -217,6 +227,8 @@ class Loopback:
         call = stats.calls
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
+        stats.loads.append(stats.in_flight)
+        stats.calls_too_early += time.monotonic() < self._held_until
         try:
             return await self._answer(request, call)
         finally:
@@ -236,7 +248,8 @@ class Loopback:
             stats.bodies.append(data)
         digest = hashlib.sha256(data).hexdigest()
         self._attempts[digest] += 1
-        fault = self._fault(call, digest)
+        is_full = plan.capacity is not None and stats.in_flight > plan.capacity
+        fault = "429" if is_full else self._fault(call, digest)
         if fault is not None:
             stats.faults[fault] += 1
             return await self._fail(request, fault, key, prompt_of(json.loads(data)) if plan.quotes else "")
@@ -273,6 +286,8 @@ class Loopback:
             headers = {}
             if fault == "429":
                 headers["Retry-After"] = self.plan.retry_after
+                with contextlib.suppress(ValueError):
+                    self._held_until = time.monotonic() + float(self.plan.retry_after)
             if fault == "429-date":
                 headers["Retry-After"] = email.utils.formatdate(time.time() + 1, usegmt=True)
             return web.json_response({"error": error}, status=status, headers=headers)
@@ -317,10 +332,12 @@ class Loopback:
         return completion if self.plan.usage is None else {**completion, "usage": self.plan.usage}
 
 
-async def _listen(loopback: Loopback, port: int) -> tuple[web.AppRunner, int]:
+async def _listen(
+    loopback: Loopback, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[web.AppRunner, int]:
     runner = web.AppRunner(loopback.app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
     return runner, runner.addresses[0][1]
 
@@ -334,15 +351,17 @@ async def _stop(runner: web.AppRunner) -> None:
 
 
 @contextlib.contextmanager
-def serve(plan: Plan | None = None, port: int = 0) -> Iterator[tuple[str, Loopback]]:
+def serve(
+    plan: Plan | None = None, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, Loopback]]:
     """Run the server in a thread; gives its base URL and itself, whose `plan` may be changed and whose `stats` may be read."""
     loopback = Loopback(plan or Plan())
     loop = asyncio.new_event_loop()
-    runner, port = loop.run_until_complete(_listen(loopback, port))
+    runner, port = loop.run_until_complete(_listen(loopback, port, tls))
     thread = threading.Thread(target=loop.run_forever, name="loopback")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}/v1", loopback
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}/v1", loopback
     finally:
         asyncio.run_coroutine_threadsafe(_stop(runner), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_bench.backends import openai_chat, retry
+from nova_bench.backends import hosted_chat, retry
 from nova_bench.backends.openai_chat import OpenAIChat
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
@@ -182,7 +182,7 @@ def test_an_image_that_cannot_be_read_fails_that_request_alone(tmp_path: Path) -
 
 
 def test_slow_bodies_are_made_in_threads_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_chat, "_SLOW_BODY_SECONDS", -1.0)
+    monkeypatch.setattr(hosted_chat, "_SLOW_BODY_SECONDS", -1.0)
     threads = set()
     body = OpenAIChat.body
 
@@ -317,9 +317,9 @@ def test_silent_server_is_asked_again_after_the_attempt_timeout() -> None:
     assert (responses["0"].finish, stats.calls) == ("stop", 2)
 
 
-@pytest.mark.parametrize("fault", ["503", "hang", "429", "reset"])
+@pytest.mark.parametrize("fault", ["503", "hang", "reset"])
 def test_request_fails_after_its_deadline(fault: str) -> None:
-    plan = loopback.Plan(faults={fault: 1.0}, retry_after="3600")
+    plan = loopback.Plan(faults={fault: 1.0})
     responses, _ = answers(plan, ask(2), deadline=0.3, attempt_timeout=0.2)
     assert {response.finish for response in responses.values()} == {"error"}
     assert all("attempt" in str(response.error) for response in responses.values())
