@@ -94,7 +94,8 @@ class Stats:
 
 def _content_of(body: Mapping[str, Any]) -> Any:
     """Return the content of the user's message, in either API."""
-    return (body["messages"] if "messages" in body else body["input"])[-1]["content"]
+    messages = body["messages"] if "messages" in body else body["input"]
+    return messages if isinstance(messages, str) else messages[-1]["content"]
 
 
 def prompt_of(body: Mapping[str, Any]) -> str:
