@@ -104,13 +104,9 @@ class ArrayImage(Image):
             values = _eight_bits(values)
         return PIL.Image.fromarray(np.ascontiguousarray(values))
 
-    def sendable(self) -> tuple[bytes, str]:
-        """Return (PNG bytes, media type) to send to a model.
-
-        Raises:
-            DataError: As `pil`.
-        """
-        return self.png(), "image/png"
+    def as_stored(self) -> None:
+        """Return None: what is stored is an array, of which a PNG is made."""
+        return None
 
     def _opened(self) -> Any:
         assert self._file is not None  # an ArrayImage always has a file

@@ -179,8 +179,8 @@ class Image:
         self.pil().save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
-    def sendable(self) -> tuple[bytes, str]:
-        """Return (bytes, media type) to send to a model: as stored where that is an upright 8-bit PNG, JPEG or WebP, else a PNG.
+    def as_stored(self) -> tuple[bytes, str] | None:
+        """Return (bytes, media type) as stored where that is an upright 8-bit PNG, JPEG or WebP, which models take; else None.
 
         Raises:
             DataError: As `pil`.
@@ -193,9 +193,15 @@ class Image:
             plain = plain and not getattr(opened, "is_animated", False) and "transparency" not in opened.info
             opened.load()  # a cut file must fail here: a server would take its complaint for the model's
         media_type = _media_type(data[:16])
-        if plain and media_type in SENDABLE:
-            return data, media_type
-        return self.png(), "image/png"
+        return (data, media_type) if plain and media_type in SENDABLE else None
+
+    def sendable(self) -> tuple[bytes, str]:
+        """Return (bytes, media type) to send to a model: `as_stored` where there is such a thing, else as an 8-bit PNG.
+
+        Raises:
+            DataError: As `pil`.
+        """
+        return self.as_stored() or (self.png(), "image/png")
 
     def _open(self) -> PILImage:
         """Open the picture lazily, with the size checked against `MAX_PIXELS`."""

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks OpenAI's Chat Completions, for tests and benchmarks.
+"""A server on this machine that speaks OpenAI's Chat Completions and Responses, for tests and benchmarks.
 
 It answers from the request's content alone, fails as often and in the ways that it is told to, and counts what it answered.
 
@@ -16,6 +16,7 @@ import dataclasses
 import email.utils
 import hashlib
 import json
+import math
 import os
 import random
 import ssl
@@ -26,74 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-
-STATUS_FAULTS = {
-    "400": (
-        400,
-        {"message": "Unknown parameter: 'x'.", "type": "invalid_request_error", "code": "unknown_parameter"},
-    ),
-    "401": (
-        401,
-        {
-            "message": "Incorrect API key provided: {key}.",
-            "type": "invalid_request_error",
-            "code": "invalid_api_key",
-        },
-    ),
-    "403": (
-        403,
-        {"message": "Your project has no access to this model.", "type": "permission_error", "code": None},
-    ),
-    "404": (
-        404,
-        {
-            "message": "The model `x` does not exist.",
-            "type": "invalid_request_error",
-            "code": "model_not_found",
-        },
-    ),
-    "408": (408, {"message": "Request timeout.", "type": "timeout", "code": None}),
-    "413": (413, {"message": "Payload is over the limit.", "type": "invalid_request_error", "code": None}),
-    "429": (
-        429,
-        {"message": "Rate limit reached for {key}.", "type": "requests", "code": "rate_limit_exceeded"},
-    ),
-    "429-date": (429, {"message": "Rate limit reached.", "type": "requests", "code": "rate_limit_exceeded"}),
-    "quota": (
-        429,
-        {"message": "You exceeded your quota.", "type": "insufficient_quota", "code": "insufficient_quota"},
-    ),
-    "500": (500, {"message": "The server had an error.", "type": "server_error", "code": None}),
-    "502": (502, {"message": "Bad gateway.", "type": "server_error", "code": None}),
-    "503": (503, {"message": "Loading model.", "type": "server_error", "code": None}),
-    "504": (504, {"message": "Gateway timeout.", "type": "server_error", "code": None}),
-    "529": (529, {"message": "Overloaded.", "type": "overloaded_error", "code": None}),
-    "context": (
-        400,
-        {
-            "message": "This model's maximum context length is 4096 tokens. However, you requested 9000 tokens.",
-            "type": "invalid_request_error",
-            "code": "context_length_exceeded",
-        },
-    ),
-    "context-vllm": (
-        400,
-        {
-            "message": "The decoder prompt (length 9000) is longer than the maximum model length of 4096.",
-            "type": "BadRequestError",
-            "code": 400,
-        },
-    ),
-    "image": (
-        400,
-        {"message": "image exceeds 5 MB maximum: 7 MB", "type": "invalid_request_error", "code": None},
-    ),
-    "filtered": (
-        400,
-        {"message": "The prompt was filtered.", "type": "invalid_request_error", "code": "content_filter"},
-    ),
-}
-"""Faults that are an HTTP status and an error object; ``{key}`` quotes the Authorization header, as careless servers do."""
+from loopback_faults import STATUS_FAULTS
 
 OTHER_FAULTS = ("reset", "cut", "empty", "html", "error-200", "not-json", "hang")
 
@@ -126,7 +60,19 @@ class Plan:
     choice_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Fields over the answer's choice, by request: ``finish_reason``, ``message``."""
     capacity: int | None = None
+<<<<<<< HEAD
     """Calls in flight that are served; further ones get 429, as from a vendor with a rate limit."""
+=======
+    """Calls in flight that are served; further ones get 429 at once, as from a vendor with a rate limit."""
+    refuses: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Parameters of a body to the code with which a request that has them is refused."""
+    probs_of: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
+    """Tokens of the answer's first position to their probability, by request."""
+    reasoning: str = ""
+    """What the model thought, in the form of the API that was called."""
+    response: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields over a Responses answer's own."""
+>>>>>>> 06cedf53d88474e8e13e1060ab5db76b2cbeef64
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 
@@ -154,25 +100,30 @@ class Stats:
     keys: set[str] = dataclasses.field(default_factory=set)
     bodies: list[bytes] = dataclasses.field(default_factory=list)
     """The bodies, as long as they are few (64)."""
+    headers: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    """The headers, as long as they are few (64)."""
+
+
+def _content_of(body: Mapping[str, Any]) -> Any:
+    """Return the content of the user's message, in either API."""
+    messages = body["messages"] if "messages" in body else body["input"]
+    return messages if isinstance(messages, str) else messages[-1]["content"]
 
 
 def prompt_of(body: Mapping[str, Any]) -> str:
     """Return the text of the user's message."""
-    content = body["messages"][-1]["content"]
+    content = _content_of(body)
     if isinstance(content, str):
         return content
-    return "\n\n".join(part["text"] for part in content if part["type"] == "text")
+    return "\n\n".join(part["text"] for part in content if part["type"] in ("text", "input_text"))
 
 
 def images_of(body: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """Return (media type, bytes) of the images in the user's message."""
-    content = body["messages"][-1]["content"]
-    urls = (
-        []
-        if isinstance(content, str)
-        else [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
-    )
-    heads_and_data = [url.removeprefix("data:").split(";base64,") for url in urls]
+    content = _content_of(body)
+    urls = [] if isinstance(content, str) else [part["image_url"] for part in content if "image_url" in part]
+    plain = [url if isinstance(url, str) else url["url"] for url in urls]
+    heads_and_data = [url.removeprefix("data:").split(";base64,") for url in plain]
     return [(head, base64.b64decode(data, validate=True)) for head, data in heads_and_data]
 
 
@@ -200,6 +151,7 @@ class Loopback:
         self.loop: asyncio.AbstractEventLoop
         self.app = web.Application(client_max_size=1 << 30)
         self.app.router.add_post("/v1/chat/completions", self._complete)
+        self.app.router.add_post("/v1/responses", self._complete)
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/stats", self._report)
         self.app.router.add_post("/reset", self._reset)
@@ -219,7 +171,9 @@ class Loopback:
 
     async def _report(self, request: web.Request) -> web.Response:
         fields = {
-            key: value for key, value in vars(self.stats).items() if key not in ("keys", "bodies", "loads")
+            key: value
+            for key, value in vars(self.stats).items()
+            if key not in ("keys", "bodies", "headers", "loads")
         }
         return web.json_response(fields)
 
@@ -254,6 +208,7 @@ class Loopback:
             return web.json_response(self._completion({"model": "loopback"}, "[]"))
         if len(stats.bodies) < 64:
             stats.bodies.append(data)
+            stats.headers.append(dict(request.headers))
         digest = hashlib.sha256(data).hexdigest()
         self._attempts[digest] += 1
         is_full = plan.capacity is not None and self._serving >= plan.capacity
@@ -275,6 +230,17 @@ class Loopback:
         finally:
             self._serving -= 1
         response = web.json_response(self._completion(body, (plan.answer_of or answer_to)(body)))
+=======
+        refused = next((name for name in self.plan.refuses if name in body), None)
+        if refused is not None:
+            stats.faults["refused"] += 1
+            return _refusal(refused, self.plan.refuses[refused])
+        prompt = prompt_of(body)
+        await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
+        answer = (plan.answer_of or answer_to)(body)
+        make = self._response if request.path.endswith("/responses") else self._completion
+        response = web.json_response(make(body, answer))
+>>>>>>> 06cedf53d88474e8e13e1060ab5db76b2cbeef64
         await response.prepare(request)
         await response.write_eof()
         stats.answered[digest] += 1
@@ -304,7 +270,9 @@ class Loopback:
                     self._held_until = time.monotonic() + float(self.plan.retry_after)
             if fault == "429-date":
                 headers["Retry-After"] = email.utils.formatdate(time.time() + 1, usegmt=True)
-            return web.json_response({"error": error}, status=status, headers=headers)
+            # Older versions of vLLM, and SGLang, send the error itself.
+            whole = error if "object" in error else {"error": error}
+            return web.json_response(whole, status=status, headers=headers)
         if fault == "reset":
             assert request.transport is not None
             request.transport.abort()
@@ -331,11 +299,15 @@ class Loopback:
     def _completion(self, body: Mapping[str, Any], text: str) -> dict[str, Any]:
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text, **self.plan.message},
+            "message": {"role": "assistant", "content": text, "refusal": None, **self.plan.message},
             "finish_reason": self.plan.finish_reason,
-            "logprobs": None,
+            "logprobs": {"content": self._positions(body, text), "refusal": None}
+            if body.get("logprobs")
+            else None,
             **(self.plan.choice_of(body) if self.plan.choice_of is not None else {}),
         }
+        if self.plan.reasoning:
+            choice["message"]["reasoning_content"] = self.plan.reasoning
         completion = {
             "id": "chatcmpl-1",
             "object": "chat.completion",
@@ -344,6 +316,81 @@ class Loopback:
             "choices": [choice],
         }
         return completion if self.plan.usage is None else {**completion, "usage": self.plan.usage}
+
+    def _positions(self, body: Mapping[str, Any], text: str) -> list[dict[str, Any]]:
+        """Return the log-probabilities of an answer of one token."""
+        probs = self.plan.probs_of(body) if self.plan.probs_of else {text: 1.0}
+        top = [
+            {"token": token, "logprob": math.log(value), "bytes": list(token.encode())}
+            for token, value in sorted(probs.items(), key=lambda item: -item[1])[: body["top_logprobs"]]
+        ]
+        return [{**top[0], "top_logprobs": top}] if top else []
+
+    def _response(self, body: Mapping[str, Any], text: str) -> dict[str, Any]:
+        """Return the answer of the Responses API."""
+        include = body.get("include") or []
+        part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": []}
+        if "message.output_text.logprobs" in include:
+            part["logprobs"] = self._positions(body, text)
+        message = {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "content": [part],
+        }
+        thought = {
+            "id": "rs_1",
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": self.plan.reasoning}],
+            "encrypted_content": "opaque",
+        }
+        usage = {
+            "input_tokens": 11,
+            "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 3},
+            "total_tokens": 18,
+        }
+        return {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 0.0,
+            "status": "completed",
+            "error": None,
+            "incomplete_details": None,
+            "instructions": body.get("instructions"),
+            "metadata": {},
+            "model": f"{body.get('model', '')}-2026-01-01",
+            "output": [thought, message] if self.plan.reasoning else [message],
+            "parallel_tool_calls": True,
+            "temperature": body.get("temperature", 1.0),
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": 1.0,
+            "store": body.get("store", True),
+            "usage": usage,
+            **self.plan.response,
+        }
+
+
+def _refusal(name: str, code: str) -> web.Response:
+    """Return the error for a parameter that the model does not take, in the words of the API."""
+    what = "value" if code == "unsupported_value" else "parameter"
+    error = {
+        "message": f"Unsupported {what}: '{name}' is not supported with this model.",
+        "type": "invalid_request_error",
+        "param": name,
+        "code": code,
+    }
+    if code == "logprobs":
+        error |= {
+            "message": "You are not allowed to request logprobs from this model",
+            "param": None,
+            "code": None,
+        }
+        return web.json_response({"error": error}, status=403)
+    return web.json_response({"error": error}, status=400)
 
 
 async def _listen(

@@ -35,7 +35,7 @@ def digests(home: Path, out: Path, url: str) -> dict[str, str]:
     plan = nb.open_run(out, settings=settings(home)).plan
     adapter = nb.load_model("openai:tiny", {"base_url": url}).adapter
     return {
-        request.id: hashlib.sha256(adapter.body(request)).hexdigest()  # type: ignore[attr-defined]
+        request.id: hashlib.sha256(adapter.body(request).json()).hexdigest()  # type: ignore[attr-defined]
         for sample in plan.samples()
         for request in plan.requests(sample)  # type: ignore[arg-type]
     }

@@ -102,12 +102,17 @@ def picture(mode: str, form: str, size: tuple[int, int] = (40, 30), **options: A
 
 def test_body_is_the_json_of_the_api() -> None:
     png, jpeg = picture("L", "PNG"), picture("RGB", "JPEG")
-    schema = {"type": "object", "properties": {"boxes": {"type": "array"}}}
+    schema = {
+        "type": "object",
+        "properties": {"boxes": {"type": "array"}},
+        "required": ["boxes"],
+        "additionalProperties": False,
+    }
     params = GenParams(max_tokens=300, temperature=0.0, seed=7, stop=("END", '"'), json_schema=schema)
     request = Request(
         "1", "1", 0, ('Find the "lesion"\n\\ é 脳', png, "and", jpeg), system="Be brief.", params=params
     )
-    body = OpenAIChat(model="a/model", base_url=NOWHERE).body(request)
+    body = OpenAIChat(model="a/model", base_url=NOWHERE).body(request).json()
     data = [loopback.base64.b64encode(image.read()).decode() for image in (png, jpeg)]
     expected = {
         "model": "a/model",
@@ -137,7 +142,7 @@ def test_body_is_the_json_of_the_api() -> None:
 
 @given(text=st.text(st.characters()), system=st.none() | st.text(st.characters()), model=st.text(min_size=1))
 def test_body_is_valid_json_for_any_text(text: str, system: str | None, model: str) -> None:
-    body = OpenAIChat(model=model, base_url=NOWHERE).body(Request("1", "1", 0, (text,), system=system))
+    body = OpenAIChat(model=model, base_url=NOWHERE).body(Request("1", "1", 0, (text,), system=system)).json()
     messages = [{"role": "user", "content": text}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
@@ -146,7 +151,7 @@ def test_body_is_valid_json_for_any_text(text: str, system: str | None, model: s
 
 def test_max_tokens_field_is_renamed_on_demand() -> None:
     chat = OpenAIChat(model="m", base_url=NOWHERE, max_tokens_field="max_completion_tokens")
-    body = json.loads(chat.body(Request("1", "1", 0, ("?",), params=GenParams(max_tokens=5))))
+    body = json.loads(chat.body(Request("1", "1", 0, ("?",), params=GenParams(max_tokens=5))).json())
     assert body["max_completion_tokens"] == 5
     assert "max_tokens" not in body
 
@@ -186,7 +191,7 @@ def test_slow_bodies_are_made_in_threads_and_are_the_same(monkeypatch: pytest.Mo
     threads = set()
     body = OpenAIChat.body
 
-    def watch(chat: OpenAIChat, request: Request) -> bytes:
+    def watch(chat: OpenAIChat, request: Request) -> Any:
         threads.add(threading.current_thread().name.rpartition("_")[0] or "loop")
         return body(chat, request)
 
@@ -197,7 +202,7 @@ def test_slow_bodies_are_made_in_threads_and_are_the_same(monkeypatch: pytest.Mo
     assert threads == {"loop", "nova-bench-body"}
     monkeypatch.undo()
     chat = OpenAIChat(model="m", base_url=NOWHERE)
-    assert sorted(stats.bodies) == sorted(chat.body(request) for request in requests)
+    assert sorted(stats.bodies) == sorted(chat.body(request).json() for request in requests)
 
 
 def test_concurrency_is_used_and_never_exceeded() -> None:

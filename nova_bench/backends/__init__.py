@@ -16,11 +16,16 @@ from nova_bench.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from nova_bench.backends.openai_chat import OpenAIChat
+    from nova_bench.backends.openai_responses import OpenAIResponses
     from nova_bench.backends.replay import Replay
 
-__all__ = ["OpenAIChat", "Replay"]
+__all__ = ["OpenAIChat", "OpenAIResponses", "Replay"]
 
-_HOMES = {"OpenAIChat": "nova_bench.backends.openai_chat", "Replay": "nova_bench.backends.replay"}
+_HOMES = {
+    "OpenAIChat": "nova_bench.backends.openai_chat",
+    "OpenAIResponses": "nova_bench.backends.openai_responses",
+    "Replay": "nova_bench.backends.replay",
+}
 
 
 def __getattr__(name: str) -> Any:
