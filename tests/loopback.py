@@ -60,10 +60,7 @@ class Plan:
     choice_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Fields over the answer's choice, by request: ``finish_reason``, ``message``."""
     capacity: int | None = None
-<<<<<<< HEAD
     """Calls in flight that are served; further ones get 429, as from a vendor with a rate limit."""
-=======
-    """Calls in flight that are served; further ones get 429 at once, as from a vendor with a rate limit."""
     refuses: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Parameters of a body to the code with which a request that has them is refused."""
     probs_of: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
@@ -72,7 +69,6 @@ class Plan:
     """What the model thought, in the form of the API that was called."""
     response: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Fields over a Responses answer's own."""
->>>>>>> 06cedf53d88474e8e13e1060ab5db76b2cbeef64
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 
@@ -223,24 +219,19 @@ class Loopback:
         if own is not None:
             stats.faults[own] += 1
             return await self._fail(request, own, key, "")
+        refused = next((name for name in plan.refuses if name in body), None)
+        if refused is not None:
+            stats.faults["refused"] += 1
+            return _refusal(refused, plan.refuses[refused])
         prompt = prompt_of(body)
         self._serving += 1
         try:
             await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
         finally:
             self._serving -= 1
-        response = web.json_response(self._completion(body, (plan.answer_of or answer_to)(body)))
-=======
-        refused = next((name for name in self.plan.refuses if name in body), None)
-        if refused is not None:
-            stats.faults["refused"] += 1
-            return _refusal(refused, self.plan.refuses[refused])
-        prompt = prompt_of(body)
-        await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
         answer = (plan.answer_of or answer_to)(body)
         make = self._response if request.path.endswith("/responses") else self._completion
         response = web.json_response(make(body, answer))
->>>>>>> 06cedf53d88474e8e13e1060ab5db76b2cbeef64
         await response.prepare(request)
         await response.write_eof()
         stats.answered[digest] += 1
