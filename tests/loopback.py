@@ -12,7 +12,6 @@ import asyncio
 import base64
 import collections
 import contextlib
-import dataclasses
 import email.utils
 import hashlib
 import json
@@ -22,74 +21,15 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from loopback_faults import STATUS_FAULTS
+from loopback_plan import Plan, Stats
 
 OTHER_FAULTS = ("reset", "cut", "empty", "html", "error-200", "not-json", "hang")
-
-
-@dataclasses.dataclass
-class Plan:
-    """How the server behaves."""
-
-    latency: float = 0.0
-    faults: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """Kind of fault to the share of calls that it strikes, drawn from the seed, the request and the attempt."""
-    first: tuple[str | None, ...] = ()
-    """Faults of the first calls, in order (None: answer); after that `faults` holds."""
-    retry_after: str = "0.02"
-    seed: int = 0
-    is_raw: bool = False
-    """Leave the body unread by JSON and answer a constant: a benchmark measures the client, not the server."""
-    message: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Fields over the answer's own message."""
-    finish_reason: str | None = "stop"
-    usage: Mapping[str, Any] | None = dataclasses.field(
-        default_factory=lambda: {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-    )
-    latency_of: Callable[[str], float] | None = None
-    """Latency by prompt, over `latency`."""
-    answer_of: Callable[[Mapping[str, Any]], str] | None = None
-    """Answer by request, over `answer_to`."""
-    capacity: int | None = None
-    """Calls in flight that are served; further ones get 429, as from a vendor with a rate limit."""
-    refuses: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Parameters of a body to the code with which a request that has them is refused."""
-    probs_of: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
-    """Tokens of the answer's first position to their probability, by request."""
-    reasoning: str = ""
-    """What the model thought, in the form of the API that was called."""
-    response: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Fields over a Responses answer's own."""
-    quotes: bool = False
-    """Errors quote the prompt, as servers do that say which field was wrong."""
-
-
-@dataclasses.dataclass
-class Stats:
-    """What the server saw."""
-
-    calls: int = 0
-    answered: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    """sha256 of a request's body to the number of calls that were answered with 200 and a completion."""
-    prompts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    """The same by the text of the prompt."""
-    faults: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    in_flight: int = 0
-    most_in_flight: int = 0
-    loads: list[int] = dataclasses.field(default_factory=list)
-    """Calls in flight when each call came, itself included."""
-    calls_too_early: int = 0
-    """Calls that came before the last ``Retry-After`` had passed."""
-    keys: set[str] = dataclasses.field(default_factory=set)
-    bodies: list[bytes] = dataclasses.field(default_factory=list)
-    """The bodies, as long as they are few (64)."""
-    headers: list[dict[str, str]] = dataclasses.field(default_factory=list)
-    """The headers, as long as they are few (64)."""
 
 
 def _content_of(body: Mapping[str, Any]) -> Any:
@@ -142,6 +82,7 @@ class Loopback:
         self.app.router.add_post("/v1/responses", self._complete)
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/stats", self._report)
+        self.app.router.add_post("/reset", self._reset)
 
     def stop_listening(self) -> None:
         """Refuse new connections and leave those that are open: a machine that is half dead."""
@@ -164,9 +105,15 @@ class Loopback:
         }
         return web.json_response(fields)
 
+    async def _reset(self, request: web.Request) -> web.Response:
+        """Forget what was counted, between two measurements."""
+        self.stats = Stats()
+        return web.json_response({})
+
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         stats = self.stats
         stats.calls += 1
+        stats.first_at = stats.first_at or time.time()
         call = stats.calls
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
@@ -176,6 +123,7 @@ class Loopback:
             return await self._answer(request, call)
         finally:
             stats.in_flight -= 1
+            stats.last_at = time.time()
 
     async def _answer(self, request: web.Request, call: int) -> web.StreamResponse:
         plan, stats = self.plan, self.stats
@@ -199,10 +147,14 @@ class Loopback:
             stats.faults[fault] += 1
             return await self._fail(request, fault, key, prompt_of(json.loads(data)) if plan.quotes else "")
         body = json.loads(data)
-        refused = next((name for name in self.plan.refuses if name in body), None)
+        own = plan.fault_of(body) if plan.fault_of is not None else None
+        if own is not None:
+            stats.faults[own] += 1
+            return await self._fail(request, own, key, "")
+        refused = next((name for name in plan.refuses if name in body), None)
         if refused is not None:
             stats.faults["refused"] += 1
-            return _refusal(refused, self.plan.refuses[refused])
+            return _refusal(refused, plan.refuses[refused])
         prompt = prompt_of(body)
         self._serving += 1
         try:
@@ -275,6 +227,7 @@ class Loopback:
             "logprobs": {"content": self._positions(body, text), "refusal": None}
             if body.get("logprobs")
             else None,
+            **(self.plan.choice_of(body) if self.plan.choice_of is not None else {}),
         }
         if self.plan.reasoning:
             choice["message"]["reasoning_content"] = self.plan.reasoning
