@@ -203,10 +203,10 @@ def test_a_storm_of_429_shrinks_what_the_server_sees() -> None:
     assert stats.faults["429"] < 400
 
 
-def test_without_refusals_the_server_sees_the_whole_concurrency() -> None:
-    responses, stats = run(loopback.Plan(latency=0.05), 300, concurrency=48)
+def test_without_refusals_the_server_sees_more_than_at_the_start_and_never_too_many() -> None:
+    responses, stats = run(loopback.Plan(latency=0.3), 300, concurrency=48)
     assert len(responses) == 300
-    assert stats.most_in_flight == 48
+    assert FIRST < stats.most_in_flight <= 48
 
 
 def test_retry_after_holds_everybody() -> None:

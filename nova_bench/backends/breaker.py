@@ -5,7 +5,7 @@ A run ends, with that sentence and the remedy, where
 - many requests in a row fail for a cause that asking again cannot heal (a wrong key, an unknown model, a spent credit);
 - nobody listens at the address, for `start_patience` seconds if nobody ever did, else for `outage_patience`;
 - the server has only failed (500, resets, answers cut short) for `outage_patience`: requests then fail after three attempts, so that
-  a few that the server cannot digest make room for others, and the twentieth in a row ends the run;
+  those that the server cannot digest make room for others, and 20 in a row beyond what was in flight end the run;
 - one request after the other runs into its deadline and none is answered.
 
 Whatever ends it, the run can be resumed: nothing that is final was made up.
@@ -34,10 +34,14 @@ class Breaker:
     Args:
         start_patience: Seconds for which an address where nobody ever listened is tried.
         outage_patience: Seconds for which a server that only fails is tried.
+        concurrency: Requests in flight, at most: all of them may be ones that the server cannot digest.
         remedy: What the error that ends the stream says about the server and what to check.
     """
 
-    def __init__(self, *, start_patience: float, outage_patience: float, remedy: str) -> None:
+    def __init__(
+        self, *, start_patience: float, outage_patience: float, concurrency: int, remedy: str
+    ) -> None:
+        self._concurrency = concurrency
         self._start_patience = start_patience
         self._outage_patience = outage_patience
         self._remedy = remedy
@@ -126,7 +130,12 @@ class Breaker:
             if self._has_succeeded and not concerns_all:
                 return
         self._failed_in_a_row += 1
-        if self._failed_in_a_row >= (HOPELESS if concerns_all and not self._has_succeeded else REVOKED):
+        most = REVOKED
+        if concerns_all and not self._has_succeeded:
+            most = HOPELESS
+        if not (concerns_all or is_permanent):
+            most = REVOKED + self._concurrency
+        if self._failed_in_a_row >= most:
             raise self.give_up(f"{fault} ({self._failed_in_a_row} times in a row)")
 
     def give_up(self, reason: str) -> AdapterError:

@@ -208,6 +208,7 @@ class HostedChat:
                 breaker=Breaker(
                     start_patience=self._start_patience,
                     outage_patience=self._outage_patience,
+                    concurrency=self.concurrency,
                     remedy=self._remedy(),
                 ),
             )

@@ -36,7 +36,7 @@ class TransientError(Exception):
         text: What happened, without secrets.
         retry_after: Seconds that the server asks to wait.
         is_unreachable: Nobody listens at the address.
-        is_busy: The server is well and refuses because it is asked too much: fewer at a time help.
+        is_busy: The server is well and refuses because it is asked too much: fewer at a time help. One that says when to come back is.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TransientError(Exception):
         super().__init__(text)
         self.retry_after = retry_after
         self.is_unreachable = is_unreachable
-        self.is_busy = is_busy
+        self.is_busy = is_busy or retry_after is not None
 
 
 class PermanentError(Exception):
@@ -180,14 +180,13 @@ class Patience:
             if isinstance(outcome, PermanentError):
                 self._breaker.failed(str(outcome), concerns_all=outcome.concerns_all, is_permanent=True)
                 return Response(request_id, finish="error", error=str(outcome), seconds=seconds)
-            round_or_none = None
-            if not self._is_given_up(outcome, attempts):
-                round_or_none = await self._wait(outcome, attempts, began)
+            is_given_up = self._is_given_up(outcome, attempts)
+            round_or_none = None if is_given_up else await self._wait(outcome, attempts, began)
             if round_or_none is None:
                 times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
                 seconds = time.monotonic() - began
                 fault = f"{outcome} ({times} in {seconds:.3g} s)"
-                self._breaker.failed(fault, concerns_all=True, is_permanent=False)
+                self._breaker.failed(fault, concerns_all=not is_given_up, is_permanent=False)
                 return Response(request_id, finish="error", error=fault, seconds=seconds)
             round_ = round_or_none
 
