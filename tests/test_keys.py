@@ -173,6 +173,16 @@ def test_where_a_key_must_not_go_nothing_is_sent(
     assert "sk-my" not in done.stderr
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_redirect_is_not_followed(tmp_path: Path, data: Path, api: str) -> None:
+    with serve() as (other, elsewhere), serve(Plan(faults={"redirect": 1.0})) as (url, server):
+        server.plan.redirect_to = f"{other}/chat/completions"
+        done = nova(tmp_path, *words(data, url, "-o", f"api={api}"), env=ENV)
+        assert elsewhere.stats.calls == 0
+    assert done.returncode == 1
+    assert f"{other}/chat/completions; give that one as base_url" in done.stderr
+
+
 CRASH = """
 import traceback, sys
 import nova_bench as nb
