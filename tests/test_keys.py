@@ -115,7 +115,7 @@ PLANS: Mapping[str, Callable[[], Plan]] = {
 
 
 @pytest.mark.parametrize(
-    ("plan", "api"), zip(PLANS, ("responses", "chat", "responses", "chat", "chat"), strict=True)
+    ("plan", "api"), [*zip(PLANS, ("responses", "chat", "responses", "chat", "chat"), strict=True)]
 )
 def test_no_key_is_in_anything_written(tmp_path: Path, data: Path, plan: str, api: str) -> None:
     with serve(PLANS[plan]()) as (url, server):
