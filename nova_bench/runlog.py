@@ -15,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nova_bench.errors import IdentityError, LogError
 from nova_bench.types import Response, Usage
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RESPONSES = "responses.jsonl"
 MANIFEST = "manifest.json"
@@ -105,6 +108,8 @@ def record_of(task: str, request_id: str, request_hash: str, response: Response)
         "error": response.error,
         "reasoning": response.reasoning,
         "model": response.model,
+        # The one array that is small enough for a line; others have no place here yet.
+        "label_probs": [float(value) for value in response.arrays.get("label_probs", ())] or None,
         "image_sizes": [list(size) for size in response.image_sizes] or None,
         "dropped": list(response.dropped) or None,
         "usage": {key: value for key in Usage.__slots__ if (value := getattr(usage, key)) is not None}
@@ -119,12 +124,18 @@ def record_of(task: str, request_id: str, request_hash: str, response: Response)
 def response_of(record: Mapping[str, Any]) -> Response:
     """Return the response of a log record: the inverse of `record_of`."""
     usage = record.get("usage")
+    arrays: dict[str, np.ndarray] = {}
+    if "label_probs" in record:
+        import numpy as np
+
+        arrays["label_probs"] = np.array(record["label_probs"], dtype=np.float64)
     return Response(
         id=record["id"],
         text=record.get("text"),
         finish=record["finish"],
         error=record.get("error"),
         reasoning=record.get("reasoning"),
+        arrays=arrays,
         model=record.get("model"),
         image_sizes=tuple((int(width), int(height)) for width, height in record.get("image_sizes", ())),
         dropped=tuple(record.get("dropped", ())),

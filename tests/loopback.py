@@ -29,7 +29,7 @@ from aiohttp import web
 from loopback_faults import STATUS_FAULTS
 from loopback_plan import Plan, Stats
 
-OTHER_FAULTS = ("reset", "cut", "empty", "html", "error-200", "not-json", "hang")
+OTHER_FAULTS = ("redirect", "reset", "cut", "empty", "html", "error-200", "not-json", "hang")
 
 
 def _content_of(body: Mapping[str, Any]) -> Any:
@@ -196,6 +196,8 @@ class Loopback:
             # Older versions of vLLM, and SGLang, send the error itself.
             whole = error if "object" in error else {"error": error}
             return web.json_response(whole, status=status, headers=headers)
+        if fault == "redirect":  # keeps method and body
+            return web.Response(status=307, headers={"Location": self.plan.redirect_to})
         if fault == "reset":
             assert request.transport is not None
             request.transport.abort()

@@ -45,6 +45,8 @@ class Plan:
     """What the model thought, in the form of the API that was called."""
     response: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Fields over a Responses answer's own."""
+    redirect_to: str = ""
+    """Where the fault ``redirect`` sends to."""
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 

@@ -115,7 +115,7 @@ PLANS: Mapping[str, Callable[[], Plan]] = {
 
 
 @pytest.mark.parametrize(
-    ("plan", "api"), zip(PLANS, ("responses", "chat", "responses", "chat", "chat"), strict=True)
+    ("plan", "api"), [*zip(PLANS, ("responses", "chat", "responses", "chat", "chat"), strict=True)]
 )
 def test_no_key_is_in_anything_written(tmp_path: Path, data: Path, plan: str, api: str) -> None:
     with serve(PLANS[plan]()) as (url, server):
@@ -171,6 +171,16 @@ def test_where_a_key_must_not_go_nothing_is_sent(
     (tmp_path / "something").touch()
     assert search(tmp_path, done.stdout, done.stderr) == []
     assert "sk-my" not in done.stderr
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_redirect_is_not_followed(tmp_path: Path, data: Path, api: str) -> None:
+    with serve() as (other, elsewhere), serve(Plan(faults={"redirect": 1.0})) as (url, server):
+        server.plan.redirect_to = f"{other}/chat/completions"
+        done = nova(tmp_path, *words(data, url, "-o", f"api={api}"), env=ENV)
+        assert elsewhere.stats.calls == 0
+    assert done.returncode == 1
+    assert f"{other}/chat/completions; give that one as base_url" in done.stderr
 
 
 CRASH = """

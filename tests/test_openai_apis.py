@@ -24,6 +24,7 @@ import nova_bench as nb
 from nova_bench.backends import OpenAIChat, OpenAIResponses, retry
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
+from nova_bench.runlog import record_of, response_of
 from nova_bench.types import GenParams, Request, Response, Usage
 
 NOWHERE = "http://127.0.0.1:1/v1"
@@ -416,6 +417,10 @@ def test_label_probs_are_those_of_the_answers_first_token(backend: Backend) -> N
     probs = response.arrays["label_probs"]
     assert probs.dtype == np.float64
     assert probs == pytest.approx(np.array([0.3, 0.5, 0.05]) / 0.85)
+    again = response_of(json.loads(json.dumps(record_of("t", "0", "x", response))))
+    assert np.array_equal(
+        again.arrays["label_probs"], probs
+    )  # what was paid for is in the log, to the last bit
 
 
 @both

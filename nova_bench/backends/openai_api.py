@@ -224,8 +224,9 @@ class OpenAIApi(HostedChat):
         timeout = openai.Timeout(None, connect=_CONNECT_SECONDS)
         # A proxy of the environment cannot reach this machine's own network; its certificates still count for https.
         has_proxy = not self.is_private or self.url.startswith("https:")
+        # Redirects are not followed: pictures would go to a host that nobody named, a private server's to a vendor's even.
         http_client = openai.DefaultAioHttpClient(
-            limits=_limits(**limits), timeout=timeout, trust_env=has_proxy
+            limits=_limits(**limits), timeout=timeout, trust_env=has_proxy, follow_redirects=False
         )
         async with openai.AsyncOpenAI(
             api_key=self.key or "none",  # the client refuses to have none
@@ -279,6 +280,10 @@ class OpenAIApi(HostedChat):
         """Tell what an HTTP status of 400 or more means."""
         status, code = error.status_code, error.code
         text = self.clean(f"HTTP {status}: {_message(error)}")
+        if 300 <= status < 400:
+            target = error.response.headers.get("location")
+            text = f"{self.shown_url} sends to another address, {target}; give that one as base_url if it is right"
+            raise PermanentError(self.clean(text), concerns_all=True)
         if status == 400 and (code in FILTER_CODES or (code == "invalid_prompt" and _FLAGGED.search(text))):
             return Response(request_id, finish="filter", error=text)
         # A 429 that no waiting heals.
