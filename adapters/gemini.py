@@ -15,6 +15,9 @@
 Boxes are asked for in the frame that Google documents for Gemini, ``[ymin, xmin, ymax, xmax]`` normalised to 0-1000
 (https://ai.google.dev/gemini-api/docs/image-understanding, object detection). Another frame is ``-o boxes=``; models of another
 family behind the same API may want one.
+
+A thinking model's thoughts count against ``max_tokens``: give it room (``-p max_tokens=8192``) or less to think (``-o thinking=0``,
+a number of tokens, or a level such as ``low``). ``-o thoughts=true`` keeps their summary beside the answer.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import email.utils
 import hashlib
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -152,6 +153,16 @@ class Stats:
     """The bodies, as long as they are few (64)."""
 
 
+def camel(value: Any) -> Any:
+    """Return a body with its fields in camel case; the API takes both spellings, as all JSON of protocol buffers does, and the SDK mixes them."""
+    if isinstance(value, list):
+        return [camel(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = {re.sub(r"_(\w)", lambda found: found[1].upper(), key): item for key, item in value.items()}
+    return {key: item if key == "responseJsonSchema" else camel(item) for key, item in named.items()}
+
+
 def prompt_of(body: Mapping[str, Any]) -> str:
     """Return the text of the user's turn."""
     return "\n\n".join(part["text"] for part in body["contents"][-1]["parts"] if "text" in part)
@@ -218,7 +229,7 @@ class Loopback:
         key = request.headers.get("x-goog-api-key", "")
         stats.keys.add(key)
         stats.paths.add(request.path)
-        body = json.loads(data)
+        body = camel(json.loads(data))
         if len(stats.bodies) < 64:
             stats.bodies.append(body)
         prompt = prompt_of(body)
