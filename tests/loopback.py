@@ -122,7 +122,7 @@ class Plan:
     answer_of: Callable[[Mapping[str, Any]], str] | None = None
     """Answer by request, over `answer_to`."""
     capacity: int | None = None
-    """Calls in flight that are served; further ones get 429 at once, as from a vendor with a rate limit."""
+    """Calls in flight that are served; further ones get 429, as from a vendor with a rate limit."""
     quotes: bool = False
     """Errors quote the prompt, as servers do that say which field was wrong."""
 
@@ -187,10 +187,18 @@ class Loopback:
         self.stats = Stats()
         self._attempts: collections.Counter[str] = collections.Counter()
         self._held_until = 0.0
+        self._serving = 0
+        self.sites: list[web.TCPSite] = []
+        self.loop: asyncio.AbstractEventLoop
         self.app = web.Application(client_max_size=1 << 30)
         self.app.router.add_post("/v1/chat/completions", self._complete)
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/stats", self._report)
+
+    def stop_listening(self) -> None:
+        """Refuse new connections and leave those that are open: a machine that is half dead."""
+        for site in list(self.sites):
+            asyncio.run_coroutine_threadsafe(_close(site), self.loop).result(10)
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -232,14 +240,20 @@ class Loopback:
             stats.bodies.append(data)
         digest = hashlib.sha256(data).hexdigest()
         self._attempts[digest] += 1
-        is_full = plan.capacity is not None and stats.in_flight > plan.capacity
+        is_full = plan.capacity is not None and self._serving >= plan.capacity
         fault = "429" if is_full else self._fault(call, digest)
+        if is_full:
+            await asyncio.sleep(plan.latency)
         if fault is not None:
             stats.faults[fault] += 1
             return await self._fail(request, fault, key, prompt_of(json.loads(data)) if plan.quotes else "")
         body = json.loads(data)
         prompt = prompt_of(body)
-        await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
+        self._serving += 1
+        try:
+            await asyncio.sleep(plan.latency if plan.latency_of is None else plan.latency_of(prompt))
+        finally:
+            self._serving -= 1
         response = web.json_response(self._completion(body, (plan.answer_of or answer_to)(body)))
         await response.prepare(request)
         await response.write_eof()
@@ -318,7 +332,14 @@ async def _listen(
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
+    loopback.sites.append(site)
+    loopback.loop = asyncio.get_running_loop()
     return runner, runner.addresses[0][1]
+
+
+async def _close(site: web.TCPSite) -> None:
+    assert site._server is not None
+    site._server.close()
 
 
 async def _stop(runner: web.AppRunner) -> None:

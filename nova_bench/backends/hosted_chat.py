@@ -39,17 +39,11 @@ NO_KEY = "none"
 _LONGEST_ERROR = 500
 _BODY_THREADS = 4
 _SLOW_BODY_SECONDS = 0.02
-_UNREACHABLE = frozenset(
-    {
-        "ClientConnectorError",
-        "ConnectionTimeoutError",
-        "ConnectError",
-        "ConnectTimeout",
-        "ConnectionRefusedError",
-        "gaierror",
-    }
-)
-"""How HTTP libraries say that nobody listens at an address: aiohttp, httpx, the operating system."""
+_UNREACHABLE = {
+    "aiohttp": frozenset({"ClientConnectorError", "ConnectionTimeoutError"}),
+    "httpx": frozenset({"ConnectError", "ConnectTimeout"}),
+}
+"""How HTTP libraries say that nobody listens at an address."""
 
 
 class HostedChat:
@@ -102,10 +96,15 @@ class HostedChat:
             raise UsageError(
                 f"concurrency={concurrency}, deadline={deadline}, attempt_timeout={attempt_timeout}: expected positive numbers"
             )
-        address = urllib.parse.urlsplit(base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
+        try:
+            address = urllib.parse.urlsplit(base_url)
+            is_address = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+        except ValueError:  # brackets or a port that are none
+            is_address = False
+        if not is_address:
             shown = base_url.rpartition("@")[2]
             raise UsageError(f"base_url={shown!r}: expected an address such as http://localhost:8000/v1")
+        host = address.hostname or ""
         self.url = base_url
         self.shown_url = urllib.parse.urlunsplit(
             address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="")
@@ -116,10 +115,10 @@ class HostedChat:
                 f"base_url={self.shown_url} came with a user and password; give the key in {key_env or key_envs[0]} instead"
             )
         self.model = model
-        self.is_private = is_private_host(address.hostname)
+        self.is_private = is_private_host(host)
         """Whether the server is this machine or in a private network: what is sent stays there."""
         self.key_env, self.key = self._read_key(
-            address.hostname, address.scheme == "https", vendor_hosts, key_envs, key_env or ""
+            host, address.scheme == "https", vendor_hosts, key_envs, key_env or ""
         )
         """The key ("" for none) and the variable that it came from."""
         self.concurrency = concurrency
@@ -179,22 +178,22 @@ class HostedChat:
 
     def disconnected(self, error: BaseException) -> TransientError | PermanentError:
         """Tell what an error of the connection means; raise the result ``from None``: causes can quote headers."""
-        deepest = error
-        is_unreachable = False
-        for cause in _causes(error):
-            deepest = cause
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                reason = cause.verify_message or str(cause)
-                return PermanentError(
-                    self.clean(
-                        f"the certificate of {self.shown_url} is not trusted: {reason}. If it is your own authority's, name its file "
-                        "in the environment variable SSL_CERT_FILE"
-                    ),
-                    concerns_all=True,
-                )
-            # A client may report a refused connection as a timeout; only the causes below tell.
-            names = {kind.__name__ for kind in type(cause).__mro__}
-            is_unreachable = is_unreachable or not names.isdisjoint(_UNREACHABLE)
+        causes = list(_causes(error))
+        untrusted = [cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)]
+        if untrusted:
+            reason = getattr(untrusted[-1], "verify_message", None) or str(untrusted[-1])
+            return PermanentError(
+                self.clean(
+                    f"the certificate of {self.shown_url} is not trusted: {reason}. If it is your own authority's, name its file in "
+                    "the environment variable SSL_CERT_FILE"
+                ),
+                concerns_all=True,
+            )
+        kinds = {kind for cause in causes for kind in type(cause).__mro__}
+        # Where httpx rides on aiohttp, it calls a lost connection one that was not made; only the causes below tell.
+        library = "aiohttp" if any(kind.__module__.startswith("aiohttp.") for kind in kinds) else "httpx"
+        is_unreachable = not _UNREACHABLE[library].isdisjoint(kind.__name__ for kind in kinds)
+        deepest = causes[-1]
         what = "nobody answers at" if is_unreachable else "lost the connection to"
         detail = str(deepest) or type(deepest).__name__
         return TransientError(self.clean(f"{what} {self.shown_url}: {detail}"), is_unreachable=is_unreachable)
@@ -216,10 +215,24 @@ class HostedChat:
 
             async def send(request: Request) -> Response:
                 body = await bodies.make(request)
-                return await patience.answer(request.id, lambda: self.attempt(client, request, body))
+                return await patience.answer(request.id, lambda: self._try(client, request, body))
 
             with contextlib.closing(bodies):
                 yield send
+
+    async def _try(self, client: Any, request: Request, body: Any) -> Response:
+        """Make one attempt, whose errors hold no key even where the vendor's backend forgot it."""
+        try:
+            return await self.attempt(client, request, body)
+        except (TransientError, PermanentError) as error:
+            error.args = (self.clean(str(error)),)
+            raise
+        except (AdapterError, TimeoutError):
+            raise
+        except OSError as error:
+            raise self.disconnected(error) from None
+        except Exception as error:  # nobody foresaw it: it concerns this request, or is a fault of ours
+            raise PermanentError(self.clean(f"{type(error).__name__}: {error}")) from None
 
     def _remedy(self) -> str:
         key = f"the key in {self.key_env}" if self.key else f"the key (none is set in {self.key_env})"

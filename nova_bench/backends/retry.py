@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 
 from nova_bench.backends.breaker import Breaker
 from nova_bench.backends.pace import Pace
+from nova_bench.errors import AdapterError
 from nova_bench.types import Response
 
 FIRST_WAIT = 0.5
@@ -140,6 +141,7 @@ class Patience:
         self._attempt_timeout = attempt_timeout
         self._pace = pace
         self._breaker = breaker
+        self._has_said_why = False
         self._dice = random.Random()  # not seeded: two runs side by side must not wait in step
 
     async def answer(self, request_id: str, ask: Callable[[], Awaitable[Response]]) -> Response:
@@ -150,36 +152,44 @@ class Patience:
             ask: One attempt.
 
         Raises:
-            AdapterError: Every further request would fail too.
+            AdapterError: Every further request would fail too. Raised once; the others that were under way say that they were given up.
         """
+        try:
+            return await self._answer(request_id, ask)
+        except AdapterError:
+            if not self._has_said_why:
+                self._has_said_why = True
+                raise
+            return Response(request_id, finish="error", error="given up together with the run")
+        finally:
+            if self._breaker.error is not None:
+                self._pace.stop(self._breaker.error)
+
+    async def _answer(self, request_id: str, ask: Callable[[], Awaitable[Response]]) -> Response:
         round_ = await self._pace.enter(is_again=False)
         # A request that waited for its first place has lost none of its time.
         began = time.monotonic()
         attempts = 0
-        try:
-            while True:
-                attempts += 1
-                left = began + self._deadline - time.monotonic()
-                outcome = await self._attempt(round_, ask, min(self._attempt_timeout, max(left, 0.001)))
-                if isinstance(outcome, Response):
-                    return outcome
+        while True:
+            attempts += 1
+            left = began + self._deadline - time.monotonic()
+            outcome = await self._attempt(round_, ask, min(self._attempt_timeout, max(left, 0.001)))
+            if isinstance(outcome, Response):
+                return outcome
+            seconds = time.monotonic() - began
+            if isinstance(outcome, PermanentError):
+                self._breaker.failed(str(outcome), concerns_all=outcome.concerns_all, is_permanent=True)
+                return Response(request_id, finish="error", error=str(outcome), seconds=seconds)
+            round_or_none = None
+            if not self._is_given_up(outcome, attempts):
+                round_or_none = await self._wait(outcome, attempts, began)
+            if round_or_none is None:
+                times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
                 seconds = time.monotonic() - began
-                if isinstance(outcome, PermanentError):
-                    self._breaker.failed(str(outcome), concerns_all=outcome.concerns_all, is_permanent=True)
-                    return Response(request_id, finish="error", error=str(outcome), seconds=seconds)
-                round_or_none = None
-                if not self._is_given_up(outcome, attempts):
-                    round_or_none = await self._wait(outcome, attempts, began)
-                if round_or_none is None:
-                    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-                    seconds = time.monotonic() - began
-                    fault = f"{outcome} ({times} in {seconds:.3g} s)"
-                    self._breaker.failed(fault, concerns_all=True, is_permanent=False)
-                    return Response(request_id, finish="error", error=fault, seconds=seconds)
-                round_ = round_or_none
-        finally:
-            if self._breaker.error is not None:
-                self._pace.stop(self._breaker.error)
+                fault = f"{outcome} ({times} in {seconds:.3g} s)"
+                self._breaker.failed(fault, concerns_all=True, is_permanent=False)
+                return Response(request_id, finish="error", error=fault, seconds=seconds)
+            round_ = round_or_none
 
     async def _attempt(
         self, round_: int, ask: Callable[[], Awaitable[Response]], seconds: float
