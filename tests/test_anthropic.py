@@ -115,6 +115,7 @@ def test_body_is_the_json_of_the_api() -> None:
         for kind, image in (("image/png", png), ("image/jpeg", jpeg))
     ]
     others = {"type": "array", "items": {"type": "string"}, "description": "{minItems: 4}"}
+    assert body.dropped == ("seed", "stop", "json_schema.constraints")
     schema = {
         "type": "object",
         "properties": {"others": others},
@@ -266,6 +267,7 @@ def test_schema_as_a_tool_gives_the_json_of_its_input() -> None:
     assert body["tool_choice"] == {"type": "tool", "name": TOOL}
     assert "output_config" not in body
     assert (response.text, response.finish) == ('{"others": ["é", "b"]}', "stop")
+    assert response.dropped == ()
 
 
 def test_schema_that_the_api_has_no_form_for_names_the_other_way() -> None:
