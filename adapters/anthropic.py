@@ -12,9 +12,10 @@
 # ///
 """A Claude model by Anthropic's Messages API: ``--model anthropic:MODEL``.
 
-The key is read from the environment variable ``ANTHROPIC_API_KEY`` and goes to Anthropic alone; ``-o base_url=`` with ``-o
-key_env=NAME`` is another server that speaks the API. ``-o thinking=TOKENS`` lets the model think, newer ones with ``-o
-thinking=adaptive``; ``-o schema=tool`` is for models without structured output. The API takes no seed, and most models no temperature.
+The key is read from the environment variable ``ANTHROPIC_API_KEY`` and goes to Anthropic alone; ``-o base_url=`` with
+``-o key_env=NAME`` is another server that speaks the API. ``-o thinking=TOKENS`` lets the model think, newer ones with
+``-o thinking=adaptive``; what is thought for long wants a longer ``attempt_timeout`` and ``deadline``. ``-o schema=tool`` is for
+models without structured output. The API takes no seed, and most models no temperature: both are shown as dropped.
 """
 
 from __future__ import annotations

@@ -87,6 +87,8 @@ class Body:
 
     fields: Mapping[str, Any]
     messages: bytes
+    dropped: tuple[str, ...] = ()
+    """What of the request is in neither; the temperature is told after the answer."""
 
     def content(self, *, with_temperature: bool) -> bytes:
         """Return the JSON, with the temperature or without.
@@ -110,9 +112,9 @@ class AnthropicMessages(HostedChat):
         thinking: Tokens that the model may think, 1,024 or more; ``"adaptive"`` where the model decides (newer models know only that);
             ``"disabled"``; nothing leaves it to the model. Tokens to think come on top of the task's limit.
         effort: How much the model should put into an answer: low, medium, high, xhigh or max; nothing leaves it to the model.
-        schema: How a JSON schema goes out: ``"native"`` as the API's structured output, with constraints that it does not know put
-            into the descriptions by the vendor's own function; ``"tool"`` as a tool that the model must call, for models that know no
-            structured output. The text of the response is then the JSON of the tool's input.
+        schema: How a JSON schema goes out: ``"native"`` as structured output, where the vendor's own function moves constraints that the
+            API does not know into descriptions (``json_schema.constraints`` is then dropped); ``"tool"`` as a tool that the model must
+            call, for models without structured output: the JSON of the tool's input is then the text.
         oversized_image: What the API does with an image larger than the model takes: ``"downsize"``, its default, tells no size, so a
             model that writes boxes in pixels wants ``"error"``, which rejects the request.
         scheduling: ``concurrency``, ``deadline``, ``attempt_timeout``, ``start_patience`` and ``outage_patience`` of `HostedChat`.
@@ -190,7 +192,8 @@ class AnthropicMessages(HostedChat):
         for i, block in enumerate(blocks):
             pieces += [b", " if i else b"", *block]
         pieces.append(b"]}]")
-        return Body(self._fields(request), b"".join(pieces))
+        fields = self._fields(request)
+        return Body(fields, b"".join(pieces), _dropped(request.params, fields))
 
     def _fields(self, request: Request) -> dict[str, Any]:
         params = request.params
@@ -275,7 +278,8 @@ class AnthropicMessages(HostedChat):
                 raise TransientError(self.clean(f"the answer is no JSON: {error}")) from None
             except Exception as error:  # of the client, before anything was sent
                 raise PermanentError(self.clean(f"{type(error).__name__}: {error}")) from None
-            dropped = _dropped(request.params, has_temperature=has_temperature)
+            is_left_out = request.params.temperature is not None and not has_temperature
+            dropped = (*body.dropped, "temperature") if is_left_out else body.dropped
             return self._read(request.id, message, dropped, time.monotonic() - began)
 
     def _read(self, request_id: str, message: object, dropped: tuple[str, ...], seconds: float) -> Response:
@@ -288,15 +292,13 @@ class AnthropicMessages(HostedChat):
         calls = [block.get("input") for block in blocks if block.get("type") == "tool_use"]
         text = json.dumps(calls[0], ensure_ascii=False) if calls else _joined(blocks, "text")
         reason = whole.get("stop_reason")
-        error = None
-        if reason == "refusal":
-            details = _mapping(whole.get("stop_details"))
-            error = ": ".join(filter(None, ("refusal", details.get("category"), details.get("explanation"))))
+        details = _mapping(whole.get("stop_details"))
+        told = ("refusal", details.get("category"), details.get("explanation")) if reason == "refusal" else ()
         return Response(
             request_id,
             text,
             finish=_FINISH.get(reason, "stop"),
-            error=self.clean(error) if error else None,
+            error=self.clean(": ".join(filter(None, told))) or None,
             reasoning=_joined(blocks, "thinking") or None,
             model=whole.get("model"),
             dropped=dropped,
@@ -308,14 +310,11 @@ class AnthropicMessages(HostedChat):
         """Tell what an HTTP status of 300 or more means."""
         status, code, said = error.status_code, error.error_code, _said(error)
         if status < 400:
-            said = "the server redirects, which is not followed; give the address that answers as base_url"
+            said = "a redirect, which is not followed; give the address that answers as base_url"
             raise PermanentError(f"HTTP {status}: {said}", concerns_all=True)
         text = self.clean(f"HTTP {status}: {said}")
-        if (
-            error.type == "billing_error"
-            or code in _SPENT_CODES
-            or (status < 500 and _SPENT_TEXT.search(said))
-        ):
+        is_spent = error.type == "billing_error" or code in _SPENT_CODES
+        if is_spent or (status < 500 and _SPENT_TEXT.search(said)):
             raise PermanentError(text, concerns_all=True)
         if status == 400 and _FILTER_TEXT.search(said):
             return Response(request_id, finish="filter", error=text, seconds=seconds)
@@ -358,12 +357,13 @@ def _native(schema: Mapping[str, Any]) -> dict[str, Any]:
         ) from None
 
 
-def _dropped(params: GenParams, *, has_temperature: bool) -> tuple[str, ...]:
-    """Return the parameters that the API was not given."""
+def _dropped(params: GenParams, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the parameters that the API is not given."""
+    schema = fields.get("output_config", {}).get("format", {}).get("schema")
     left_out = {
         "seed": params.seed is not None,  # the API has none
         "stop": any(not stop.strip() for stop in params.stop),  # it refuses those of white space alone
-        "temperature": params.temperature is not None and not has_temperature,
+        "json_schema.constraints": schema is not None and schema != params.json_schema,
     }
     return tuple(name for name, is_left_out in left_out.items() if is_left_out)
 
