@@ -171,7 +171,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one response, as the backend counts them; None where it does not say."""
+    """Tokens of one response, as the backend counts them; None where it does not say.
+
+    Vendors differ in what is part of what. Here the cached tokens are part of the input, and the reasoning ones of the output.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
