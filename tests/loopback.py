@@ -370,21 +370,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--latency", type=float, default=0.0)
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="KIND=SHARE",
-        help=f"{', '.join((*STATUS_FAULTS, *OTHER_FAULTS))}",
-    )
+    kinds = ", ".join((*STATUS_FAULTS, *OTHER_FAULTS))
+    parser.add_argument("--fault", action="append", default=[], metavar="KIND=SHARE", help=kinds)
     parser.add_argument("--retry-after", default="0.02")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--raw", action="store_true")
     args = parser.parse_args()
     faults = {kind: float(share) for kind, share in (text.split("=") for text in args.fault)}
-    plan = Plan(
-        latency=args.latency, faults=faults, retry_after=args.retry_after, seed=args.seed, is_raw=args.raw
-    )
+    plan = Plan(args.latency, faults, retry_after=args.retry_after, seed=args.seed, is_raw=args.raw)
 
     async def forever() -> None:
         runner, port = await _listen(Loopback(plan), args.port)

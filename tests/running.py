@@ -45,6 +45,7 @@ def nova(
     *words: str | Path,
     env: Mapping[str, str] | None = None,
     before: Callable[[], None] | None = None,
+    timeout: float = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Run nova-bench as a process of its own, in the folder `home`."""
     return subprocess.run(
@@ -53,7 +54,7 @@ def nova(
         env=environment(home, **(env or {})),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         preexec_fn=before,
     )
 

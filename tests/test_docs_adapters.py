@@ -56,7 +56,7 @@ def test_commands_of_the_page_run_one_after_the_other(tmp_path: Path) -> None:
     assert kept[0] == calls[0] == 0  # the dry run
     assert 0 < kept[1] < kept[2] == kept[3]
     assert kept == calls  # nothing is asked twice
-    account = json.loads((folder / "usage.json").read_text())["model"]
+    account = json.loads((folder / "usage.json").read_text())["usage"]["model"]
     assert account["cost_usd"] == pytest.approx((11 * 2.0 + 7 * 8.0) * kept[3] / 1e6)
 
 
@@ -88,7 +88,7 @@ def test_page_names_extra_key_and_frame(adapter: str, monkeypatch: pytest.Monkey
     with pytest.raises(UsageError) as raised:
         load_model(f"{adapter}:m", {})
     assert f"set the environment variable {key.replace('`', '')}," in str(raised.value)
-    assert str(load_model(f"{adapter}:m", {"base_url": "http://localhost:1"}).card.frame) == frame
+    assert load_model(f"{adapter}:m", {"base_url": "http://localhost:1"}).card.frame.name == frame
 
 
 def test_options_of_the_command_line_exist(tmp_path: Path) -> None:

@@ -72,12 +72,13 @@ def free_port() -> Iterator[int]:
 def test_a_third_of_faults_changes_nothing_in_the_report_of_1000_samples(tmp_path: Path) -> None:
     data = make_set(tmp_path / "set", [2, 3] * 200)
     with serve() as (url, _):
-        calm = nova(tmp_path, *words(data, url, tmp_path / "calm", "--concurrency", "64"))
+        calm = nova(tmp_path, *words(data, url, tmp_path / "calm", "--concurrency", "64"), timeout=600)
     assert calm.returncode == 0, calm.stderr
     with serve(Plan(faults=TRANSIENT, seed=3)) as (url, server):
         done = nova(
             tmp_path,
             *words(data, url, tmp_path / "rough", "--concurrency", "64", *ATTEMPT),
+            timeout=600,
         )
     assert done.returncode == 0, done.stderr
     found = cell(json.loads(done.stdout), "ap50")
