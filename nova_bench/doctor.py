@@ -23,10 +23,12 @@ _CORE = (
 )
 _EXTRAS = {
     "openai": ("openai", "openai-compatible servers"),
+    "google-genai": ("gemini", "Google's models"),
+    "anthropic": ("anthropic", "Anthropic's models"),
     "pycocotools": ("coco", "report --coco"),
     "bert-score": ("bertscore", "BERTScore"),
 }
-_KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
+_KEYS = ("OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 
 
 def checkup(cache: Path, config: Path) -> list[dict[str, str]]:

@@ -22,7 +22,18 @@ from nova_bench.prices import Price
 from nova_bench.signature import params_json
 from nova_bench.task import Task
 
-_PACKAGES = ("numpy", "scipy", "sacrebleu", "rouge-score", "nltk", "pillow", "datasets", "openai")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "sacrebleu",
+    "rouge-score",
+    "nltk",
+    "pillow",
+    "datasets",
+    "openai",
+    "anthropic",
+    "google-genai",
+)
 
 
 def identity_of(plan: Plan, model: Model, task_file: str | None) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from PIL import Image as Pillow
 
 import nova_bench
 
+SECRETS = ("OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 SIZE = 48
 KINDS = ("glioma", "cavernoma", "abscess", "meningioma")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment in which nothing of the user's is read, and no hub is reached."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("OPENAI_API_KEY", "HF_TOKEN")}
+    kept = {key: value for key, value in os.environ.items() if key not in SECRETS}
     return {
         **kept,
         "HF_HUB_OFFLINE": "1",

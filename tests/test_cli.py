@@ -32,6 +32,8 @@ HEAVY = (
     "datasets",
     "pandas",
     "openai",
+    "anthropic",
+    "google.genai",
     "numpy",
     "PIL",
     "pyarrow",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nova_bench.backends.addresses import is_vendor_host
 from nova_bench.backends.hosted_chat import HostedChat
-from nova_bench.backends.retry import PermanentError, TransientError, read_retry_after
+from nova_bench.backends.retry import PermanentError, TransientError, fault_of
 from nova_bench.backends.sent_images import SentImages
 from nova_bench.backends.strict_schema import strict_faults
 from nova_bench.types import Request, Response
@@ -291,9 +291,7 @@ class OpenAIApi(HostedChat):
         if status == 429 and _TOO_LARGE_FOR_TIER.search(text):
             raise PermanentError(text)
         if status in _TRANSIENT and not is_spent:
-            raise TransientError(
-                text, read_retry_after(error.response.headers.get("retry-after"), time.time())
-            )
+            raise fault_of(status, text, error.response.headers.get("retry-after"))
         codes = {code, error.type}
         if status == 413 or (status in (400, 422) and (codes & REJECT_CODES or _REJECT_TEXT.search(text))):
             return Response(request_id, finish="rejected", error=text)
