@@ -63,6 +63,9 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
                 style="dim",
             )
         )
+    if overall and (dropped := overall[0]["signature"]["provenance"]["dropped"]):
+        said = ", ".join(f"{name} ({count} answers)" for name, count in dropped.items())
+        parts.append(Text(f"asked for, and not honoured by the model's server: {said}", style="yellow"))
     if slices:
         rows = [cell for cell in cells if cell["metric"] == document["headline"] and cell["slice"] != "all"]
         if rows:

@@ -275,3 +275,14 @@ def test_images_that_the_server_cannot_take_are_rejected_and_the_others_go_on(
     reasons = {record["id"]: record["error"] for record in log_of(tmp_path / "out") if "error" in record}
     assert set(reasons) == set(large)
     assert "exceeds 5 MB" in reasons[large[1]]
+
+
+def test_parameter_that_the_server_refuses_is_shown_under_the_table(tmp_path: Path) -> None:
+    data = make_set(tmp_path / "set", [1, 2])
+    with serve(Plan(refuses={"temperature": "unsupported_parameter"})) as (url, _):
+        done = nova(
+            tmp_path,
+            *("run", "nova_caption", "--data", data, "--model", "openai:m", "-o", f"base_url={url}"),
+        )
+    assert done.returncode == 0, done.stderr
+    assert "not honoured by the model's server: temperature (3 answers)" in done.stdout
