@@ -385,9 +385,9 @@ def test_questions_on_the_shipped_form_name_the_build(tmp_path: Path, where: str
     ("options", "leaves"),
     [
         ({}, True),
-        ({"base_url": "https://api.example.com/v1"}, True),
-        ({"base_url": "http://8.8.8.8/v1"}, True),
-        ({"base_url": "http://[2001:4860:4860::8888]/v1"}, True),
+        ({"base_url": "https://api.example.com/v1", "key_env": "none"}, True),
+        ({"base_url": "http://8.8.8.8/v1", "key_env": "none"}, True),
+        ({"base_url": "http://[2001:4860:4860::8888]/v1", "key_env": "none"}, True),
         ({"base_url": "http://127.0.0.1:9/v1"}, False),
         ({"base_url": "http://localhost/v1"}, False),
         ({"base_url": "http://[::1]:9/v1"}, False),

@@ -53,6 +53,10 @@ class TransientError(Exception):
         self.is_busy = is_busy or retry_after is not None
 
 
+class _LateError(TransientError):
+    """No answer within the time that an attempt had."""
+
+
 class PermanentError(Exception):
     """A fault that asking again cannot heal.
 
@@ -170,12 +174,19 @@ class Patience:
         # A request that waited for its first place has lost none of its time.
         began = time.monotonic()
         attempts = 0
+        earlier: TransientError | None = None
         while True:
             attempts += 1
             left = began + self._deadline - time.monotonic()
             outcome = await self._attempt(round_, ask, min(self._attempt_timeout, max(left, 0.001)))
             if isinstance(outcome, Response):
                 return outcome
+            if isinstance(outcome, _LateError) and earlier is not None and left < self._attempt_timeout:
+                outcome = (
+                    earlier  # what kept the request waiting says more than that its last moment was too short
+                )
+            if isinstance(outcome, TransientError):
+                earlier = outcome
             seconds = time.monotonic() - began
             if isinstance(outcome, PermanentError):
                 self._breaker.failed(str(outcome), concerns_all=outcome.concerns_all, is_permanent=True)
@@ -202,7 +213,7 @@ class Patience:
                 outcome = await ask()
             self._breaker.answered()
         except TimeoutError:
-            outcome = TransientError(f"no answer within {seconds:.3g} s")
+            outcome = _LateError(f"no answer within {seconds:.3g} s")
         except (TransientError, PermanentError) as error:
             outcome = error
         finally:
