@@ -245,13 +245,13 @@ class HostedChat:
         """Return an answer without the key: a gateway may show what it was sent, and answers are logged, cached and shared."""
         if len(self.key) < _SHORTEST_SECRET:  # "none", "EMPTY": a word that an answer may well hold
             return response
-        said = {
+        said: dict[str, Any] = {
             field: text
             for field in ("text", "reasoning", "error", "model")
             if isinstance(text := getattr(response, field), str)
         }
-        changed = {field: clean for field, text in said.items() if (clean := self._redacted(text)) != text}
-        return replace(response, **changed) if changed else response
+        said = {field: self._redacted(text) for field, text in said.items()}
+        return replace(response, **said)
 
     def _remedy(self) -> str:
         key = f"the key in {self.key_env}" if self.key else f"the key (none is set in {self.key_env})"
