@@ -282,6 +282,27 @@ def test_text_of_unusual_messages(message: Mapping[str, Any], text: str) -> None
     assert (responses["0"].text, responses["0"].finish, stats.calls) == (text, "stop", 1)
 
 
+@pytest.mark.parametrize(("tokens", "is_ours"), [(9000, True), (8000, False)])
+def test_limit_of_tokens_that_fits_no_request_is_no_models_failure(tokens: int, is_ours: bool) -> None:
+    import httpx
+    import openai
+
+    said = (
+        f"'max_tokens' or 'max_completion_tokens' is too large: {tokens}. This model's maximum context length is 8192 tokens and your "
+        "request has 812 input tokens"
+    )
+    http = httpx.Response(400, request=httpx.Request("POST", NOWHERE))
+    error = openai.BadRequestError(said, response=http, body={"message": said, "code": 400})
+    chat = OpenAIChat(model="m", base_url=NOWHERE)
+    body = chat.body(Request("0", "0", 0, ("?",)))
+    if is_ours:
+        with pytest.raises(retry.PermanentError, match="-p max_tokens=N") as raised:
+            chat._faulty("0", error, body)
+        assert raised.value.concerns_all
+    else:  # less would do for other requests
+        assert chat._faulty("0", error, body).finish == "rejected"
+
+
 @pytest.mark.parametrize("reason", ["abort", "error", "insufficient_system_resource"])
 def test_answer_that_the_server_broke_off_is_asked_again(reason: str) -> None:
     responses, stats = answers(
