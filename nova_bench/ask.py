@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +20,7 @@ from nova_bench.errors import AdapterError, DataError, LimitReachedError
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
 from nova_bench.runlog import RunLog, record_of
-from nova_bench.types import Finish, Request, Response
+from nova_bench.types import Finish, Request, Response, Usage
 
 MAX_ANSWER = 1_000_000
 """Characters of an answer. A longer one is a fault of the adapter or server, not something a model was asked for: that sample fails."""
@@ -79,7 +79,38 @@ class _Run:
         self._reasons: dict[str, int] = {}
 
     def requests(self) -> Iterator[Request]:
-        """Yield what must still be asked; a sample that cannot be rendered fails alone."""
+        """Yield what must still be asked; a sample that cannot be rendered fails alone.
+
+        What failed in an earlier start comes last, and of that first what was not asked for longest: samples that fail whenever they are
+        asked would else stand before all others, and a backend that gives up after many failures in a row would never get past them.
+        """
+        failed: list[tuple[int, Request, bytes]] = []
+        for request, request_hash in self._rendered():
+            if self.stop.is_set():
+                return
+            entry = self.index.find(request.id, request_hash)
+            if entry is not None and entry.is_final:
+                self.progress.kept += 1
+                continue
+            if self._reuse(request, request_hash):
+                continue
+            if entry is not None:
+                failed.append((entry.offset, request, request_hash))
+                continue
+            if self._is_at_limit():
+                return
+            if self.index.has(request.id):
+                self.progress.ignored += 1
+            yield self._sent(request, request_hash)
+        failed.sort(key=lambda known: known[0])
+        for _, request, request_hash in failed:
+            if self.stop.is_set() or self._is_at_limit():
+                return
+            yield self._sent(request, request_hash)
+        self.exhausted = True
+
+    def _rendered(self) -> Iterator[tuple[Request, bytes]]:
+        """Yield the plan's requests, each with its hash."""
         for sample in self.plan.samples():
             if isinstance(sample, Unusable):
                 self._fail(sample.id, sample.reason, self.plan.repeats)
@@ -89,23 +120,17 @@ class _Run:
             except DataError as error:
                 self._fail(sample.id, str(error), self.plan.repeats)
                 continue
-            for request, request_hash in waiting:
-                if self.stop.is_set():
-                    return
-                entry = self.index.find(request.id, request_hash)
-                if entry is not None and entry.is_final:
-                    self.progress.kept += 1
-                    continue
-                if self._reuse(request, request_hash):
-                    continue
-                if self.budget is not None and (limit := self.budget.reached()) is not None:
-                    self.limit = limit
-                    return
-                if entry is None and self.index.has(request.id):
-                    self.progress.ignored += 1
-                self.in_flight[request.id] = (request_hash, None if self.cache is None else request)
-                yield request
-        self.exhausted = True
+            yield from waiting
+
+    def _is_at_limit(self) -> bool:
+        if self.budget is not None:
+            self.limit = self.budget.reached()
+        return self.limit is not None
+
+    def _sent(self, request: Request, request_hash: bytes) -> Request:
+        """Note that a request goes out."""
+        self.in_flight[request.id] = (request_hash, None if self.cache is None else request)
+        return request
 
     def _reuse(self, request: Request, request_hash: bytes) -> bool:
         """Log the answer that the response cache holds, as one that cost nothing; False where it holds none."""
@@ -279,8 +304,23 @@ def _checked(response: Response) -> Response:
     elif response.finish == "error" and not response.error:
         fault = "failed without saying why"
     if fault is None:
-        return response
-    return Response(response.id, finish="error", error=fault, model=response.model, seconds=response.seconds)
+        usage = _counts(response.usage)
+        model = response.model if isinstance(response.model, str) else None
+        if usage is response.usage and model is response.model:
+            return response
+        return replace(response, usage=usage, model=model)
+    return Response(response.id, finish="error", error=fault, seconds=response.seconds)
+
+
+def _counts(usage: Usage | None) -> Usage | None:
+    """Return token counts without those that are no counts: servers send texts, fractions and negative numbers, and accounts add up."""
+    if usage is None:
+        return None
+    counts = {
+        key: value for key in Usage.__slots__ if type(value := getattr(usage, key)) is int and value >= 0
+    }
+    given = sum(getattr(usage, key) is not None for key in Usage.__slots__)
+    return usage if len(counts) == given else Usage(**counts)
 
 
 def request_ids(plan: Plan) -> Collection[str]:

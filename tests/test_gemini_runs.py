@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from running import nova
 
 from nova_bench.backends.gemini import Gemini
 from nova_bench.errors import AdapterError, UsageError
+from nova_bench.types import Request
 
 __all__ = ["no_thread_is_left", "short_waits"]  # fixtures
 
@@ -55,6 +59,54 @@ def test_vendor_package_is_imported_only_when_a_request_is_sent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+NETRC = "machine gemini.example.org login me password hunter2\ndefault login anybody password hunter2\n"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_environment_names_a_proxy_and_no_password(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text(NETRC)
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    heard: list[bytes] = []
+
+    def refuse(server: socket.socket) -> None:
+        while len(heard) < 50:
+            try:
+                connection, _ = server.accept()
+            except OSError:  # closed: the test is over
+                return
+            with connection:
+                heard.append(connection.recv(65536))
+                connection.sendall(
+                    b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = threading.Thread(target=refuse, args=(server,), daemon=True)
+        proxy.start()
+        port = server.getsockname()[1]
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:pr%40xy-secret@127.0.0.1:{port}")
+        chat = Gemini(model="m", base_url=f"{scheme}://gemini.example.org", key_env="none", deadline=0.2)
+        (response,) = chat.generate([Request("0", "0", 0, ("?",))])
+        server.shutdown(socket.SHUT_RDWR)  # wakes the thread
+    proxy.join(10)
+    assert response.finish == "error"
+    assert "407" in str(response.error)
+    assert "xy-secret" not in str(response.error)
+    said = heard[0]
+    assert base64.b64encode(b"me:hunter2") not in said
+    login = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:pr@xy-secret")
+    if scheme == "https":
+        assert said.startswith(b"CONNECT gemini.example.org:443 ")
+        assert login in said
+    else:
+        assert said.startswith(b"POST http://gemini.example.org/")
+        assert b"\r\nAuthorization:" not in said
 
 
 def run_words(url: str, *more: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import inspect
 import itertools
@@ -107,6 +108,24 @@ def test_a_key_that_a_server_quotes_is_taken_out_in_every_spelling() -> None:
     )
     assert OTHER[:8] not in chat.clean("x" * 495 + OTHER)  # taken out before the text is cut
     assert OTHER not in repr(chat) + str(chat)
+
+
+def test_a_key_in_an_answer_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(key_env: str, text: str) -> Response:
+        chat = Acme("http://localhost:1/v1", key_env)
+
+        async def attempt(*_: object) -> Response:
+            return Response("1", text, reasoning=text, model=text, finish="filter", error=text)
+
+        monkeypatch.setattr(chat, "attempt", attempt)
+        return asyncio.run(chat._try(None, Request("1", "1", 0, ("?",)), None))
+
+    long = "x" * 2_000
+    found = told("OTHER_KEY", f"you sent {OTHER} {long}")
+    for shown in (found.text, found.reasoning, found.model, found.error):
+        assert shown == f"you sent [OTHER_KEY] {long}"
+    monkeypatch.setenv("SHORT_KEY", "none")
+    assert told("SHORT_KEY", "there is none").text == "there is none"
 
 
 def test_what_an_error_of_the_connection_means() -> None:

@@ -247,6 +247,7 @@ def test_answer_carries_text_model_usage_and_time() -> None:
     [
         ("stop", "stop"),
         ("length", "length"),
+        ("model_length", "length"),
         ("content_filter", "filter"),
         ("tool_calls", "stop"),
         ("eos", "stop"),
@@ -279,6 +280,58 @@ def test_finish_reason_is_mapped(finish_reason: str | None, finish: str) -> None
 def test_text_of_unusual_messages(message: Mapping[str, Any], text: str) -> None:
     responses, stats = answers(loopback.Plan(message=message), ask(1))
     assert (responses["0"].text, responses["0"].finish, stats.calls) == (text, "stop", 1)
+
+
+@pytest.mark.parametrize(("tokens", "is_ours"), [(9000, True), (8000, False)])
+def test_limit_of_tokens_that_fits_no_request_is_no_models_failure(tokens: int, is_ours: bool) -> None:
+    import httpx
+    import openai
+
+    said = (
+        f"'max_tokens' or 'max_completion_tokens' is too large: {tokens}. This model's maximum context length is 8192 tokens and your "
+        "request has 812 input tokens"
+    )
+    http = httpx.Response(400, request=httpx.Request("POST", NOWHERE))
+    error = openai.BadRequestError(said, response=http, body={"message": said, "code": 400})
+    chat = OpenAIChat(model="m", base_url=NOWHERE)
+    body = chat.body(Request("0", "0", 0, ("?",)))
+    if is_ours:
+        with pytest.raises(retry.PermanentError, match="-p max_tokens=N") as raised:
+            chat._faulty("0", error, body)
+        assert raised.value.concerns_all
+    else:  # less would do for other requests
+        assert chat._faulty("0", error, body).finish == "rejected"
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "insufficient_system_resource"])
+def test_answer_that_the_server_broke_off_is_asked_again(reason: str) -> None:
+    responses, stats = answers(
+        loopback.Plan(finish_reason=reason, message={"content": "The lesion is"}), ask(1), deadline=0.3
+    )
+    assert (responses["0"].finish, responses["0"].text) == ("error", None)
+    assert stats.calls >= 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "output"),
+    [
+        ((100, 20, 120, 12), 20),  # OpenAI: reasoning is part of the completion
+        ((100, 20, 132, 12), 32),  # xAI: it is not
+        ((100, 20, 132, None), 32),  # Gemini's compatible API does not say what the rest is
+        ((100, 20, None, 12), 20),
+        ((100, 20, 0, None), 20),
+    ],
+)
+def test_reasoning_is_counted_once_wherever_a_server_puts_it(
+    counts: tuple[int | None, ...], output: int
+) -> None:
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    usage = {
+        **dict(zip(names, counts, strict=False)),
+        "completion_tokens_details": {"reasoning_tokens": counts[3]},
+    }
+    responses, _ = answers(loopback.Plan(usage=usage), ask(1))
+    assert responses["0"].usage == Usage(input_tokens=100, output_tokens=output, reasoning_tokens=counts[3])
 
 
 def test_usage_may_be_missing() -> None:

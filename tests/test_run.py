@@ -245,6 +245,65 @@ def test_too_few_answers_are_failures_that_the_next_start_asks(tmp_path: Path, d
     assert logged == [4, 8, 12]
 
 
+class GivesUp:
+    """An adapter that fails for some samples and ends the run after three failures in a row, if nothing was answered; as backends do."""
+
+    def __init__(self, bad: set[str], most: int = 99) -> None:
+        self.bad, self.most, self.asked = bad, most, list[str]()
+
+    def generate(self, requests: Iterator[nb.Request]) -> Iterator[nb.Response]:
+        for request in requests:
+            self.asked.append(request.id)
+            is_bad = request.id in self.bad
+            yield (
+                nb.Response(request.id, error="HTTP 400", finish="error")
+                if is_bad
+                else nb.Response(request.id, "[]")
+            )
+            if len(self.asked) == 3 and self.bad.issuperset(self.asked):
+                raise AdapterError("three times in a row")
+            if len(self.asked) == self.most:
+                return
+
+
+def test_samples_that_always_fail_are_asked_last_and_block_no_resume(tmp_path: Path, data: Path) -> None:
+    everything = Recorder()
+    run(tmp_path / "all", data, everything)
+    ids = [request.id for request in everything.asked]
+    bad = ids[1:7]
+    starts = [GivesUp(set(bad), most=8), *(GivesUp(set(bad)) for _ in range(3))]
+    ends = [run(tmp_path, data, start) for start in starts]
+    assert starts[0].asked == ids[:8]
+    assert starts[1].asked == [*ids[8:], *bad]  # at the front they would have ended the run
+    assert starts[2].asked == bad[:3]
+    assert (
+        starts[3].asked == bad[3:]
+    )  # what was not asked for longest comes first: no failure hides another for ever
+    errors = [end.progress.error for end in ends if end.progress is not None]
+    assert [type(error) for error in errors] == [type(None), type(None), AdapterError, AdapterError]
+    assert run(tmp_path, data, GivesUp(set())).is_complete
+
+
+@pytest.mark.parametrize(
+    "counts", [{"input_tokens": "12"}, {"output_tokens": float("nan")}, {"cached_tokens": -1}]
+)
+def test_token_counts_that_are_none_cost_no_answer(
+    tmp_path: Path, data: Path, counts: dict[str, Any]
+) -> None:
+    class Odd:
+        def generate(self, requests: Iterator[nb.Request]) -> Iterator[nb.Response]:
+            for request in requests:
+                usage = nb.Usage(**{"input_tokens": 3, "output_tokens": 4, **counts})
+                yield nb.Response(request.id, "[]", usage=usage, model=7)  # type: ignore[arg-type]
+
+    done = run(tmp_path, data, Odd(), budget=nb.Budget(max_hours=1))
+    assert done.is_complete
+    (kept,) = {tuple(sorted(record["usage"].items())) for record in log_of(done.folder)}
+    whole = {"input_tokens": 3, "output_tokens": 4}
+    assert dict(kept) == {key: value for key, value in whole.items() if key not in counts}
+    assert not any("model" in record for record in log_of(done.folder))
+
+
 def test_answer_that_is_no_response_ends_the_run_and_keeps_the_log(tmp_path: Path, data: Path) -> None:
     path = adapter(
         tmp_path,

@@ -7,11 +7,14 @@ not meant for this address, another address, Vertex AI.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
 import re
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +183,7 @@ class Gemini(HostedChat):
 
         # A proxy of the environment cannot reach this machine's own network; its certificates still count for https.
         has_proxy = not self.is_private or self.url.startswith("https:")
-        async with _session(self.concurrency, has_proxy=has_proxy) as session:
+        async with _session(self.concurrency) as session:
             options = genai.types.HttpOptions(
                 base_url=self.url,
                 api_version=self._api_version,
@@ -188,7 +191,7 @@ class Gemini(HostedChat):
                 retry_options=genai.types.HttpRetryOptions(attempts=1),
                 aiohttp_client=session,
                 # A redirect would take the key's header and the pictures to any other host.
-                async_client_args={"allow_redirects": False},
+                async_client_args={"allow_redirects": False, **(_proxy(self.url) if has_proxy else {})},
             )
             with _unwarned():
                 # A client without a key would look for one in the environment, and send it to this address.
@@ -320,19 +323,38 @@ class Gemini(HostedChat):
         raise refused.fault(text)
 
 
-def _session(
-    concurrency: int, *, has_proxy: bool
-) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientSession]:
-    """Return the connections; the SDK's own have no limit to how long connecting may take."""
+def _proxy(url: str) -> dict[str, Any]:
+    """Return aiohttp's arguments for the proxy that the environment names for an address; none where there is none.
+
+    The login goes apart, because errors quote the address.
+    """
+    address = urllib.parse.urlsplit(url)
+    found = urllib.request.getproxies().get(address.scheme)
+    if not found or urllib.request.proxy_bypass(address.hostname or ""):
+        return {}
+    proxy = urllib.parse.urlsplit(found if "://" in found else f"http://{found}")
+    login, _, host = proxy.netloc.rpartition("@")
+    if not login:
+        return {"proxy": proxy.geturl()}
+    encoded = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
+    return {
+        "proxy": proxy._replace(netloc=host).geturl(),
+        "proxy_headers": {"Proxy-Authorization": f"Basic {encoded}"},
+    }
+
+
+def _session(concurrency: int) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientSession]:
+    """Return the connections; the SDK's own have no limit to how long connecting may take.
+
+    They take nothing from the environment: aiohttp would read ``~/.netrc`` with the proxy, and send a password from there beside the key.
+    """
     import aiohttp
 
     class Connector(aiohttp.TCPConnector):
         async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
             return await super().connect(req, traces, aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS))
 
-    return aiohttp.ClientSession(
-        connector=Connector(limit=concurrency), cookie_jar=aiohttp.DummyCookieJar(), trust_env=has_proxy
-    )
+    return aiohttp.ClientSession(connector=Connector(limit=concurrency), cookie_jar=aiohttp.DummyCookieJar())
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ import urllib.parse
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from nova_bench.backends.addresses import is_private_host, is_vendor_host
@@ -37,6 +38,7 @@ NO_KEY = "none"
 """``-o key_env=none``: a server that takes requests without a key."""
 
 _LONGEST_ERROR = 500
+_SHORTEST_SECRET = 12
 _BODY_THREADS = 4
 _SLOW_BODY_SECONDS = 0.02
 _UNREACHABLE = {
@@ -171,9 +173,7 @@ class HostedChat:
 
     def clean(self, text: str) -> str:
         """Take the key out of a text, should a server have quoted it, and then cut the text."""
-        if self.key:
-            for spelling in (self.key, urllib.parse.quote(self.key, safe="")):
-                text = text.replace(spelling, f"[{self.key_env}]")
+        text = self._redacted(text)
         return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]} ..."
 
     def disconnected(self, error: BaseException) -> TransientError | PermanentError:
@@ -222,9 +222,9 @@ class HostedChat:
                 yield send
 
     async def _try(self, client: Any, request: Request, body: Any) -> Response:
-        """Make one attempt, whose errors hold no key even where the vendor's backend forgot it."""
+        """Make one attempt; neither its errors nor its answer hold the key, even where the vendor's backend forgot it."""
         try:
-            return await self.attempt(client, request, body)
+            return self._without_key(await self.attempt(client, request, body))
         except (TransientError, PermanentError) as error:
             error.args = (self.clean(str(error)),)
             raise
@@ -234,6 +234,24 @@ class HostedChat:
             raise self.disconnected(error) from None
         except Exception as error:  # nobody foresaw it: it concerns this request, or is a fault of ours
             raise PermanentError(self.clean(f"{type(error).__name__}: {error}")) from None
+
+    def _redacted(self, text: str) -> str:
+        if self.key:
+            for spelling in (self.key, urllib.parse.quote(self.key, safe="")):
+                text = text.replace(spelling, f"[{self.key_env}]")
+        return text
+
+    def _without_key(self, response: Response) -> Response:
+        """Return an answer without the key: a gateway may show what it was sent, and answers are logged, cached and shared."""
+        if len(self.key) < _SHORTEST_SECRET:  # "none", "EMPTY": a word that an answer may well hold
+            return response
+        said: dict[str, Any] = {
+            field: text
+            for field in ("text", "reasoning", "error", "model")
+            if isinstance(text := getattr(response, field), str)
+        }
+        said = {field: self._redacted(text) for field, text in said.items()}
+        return replace(response, **said)
 
     def _remedy(self) -> str:
         key = f"the key in {self.key_env}" if self.key else f"the key (none is set in {self.key_env})"

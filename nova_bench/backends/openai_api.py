@@ -71,6 +71,10 @@ _REJECT_TEXT = re.compile(
 
 _FLAGGED = re.compile(r"flagged as potentially violating|usage polic", re.IGNORECASE)
 _TOO_LARGE_FOR_TIER = re.compile(r"request too large for .{0,80}(per min|TPM|RPM)", re.IGNORECASE | re.DOTALL)
+_TOO_MANY_TOKENS = re.compile(
+    r"max_tokens\D{0,60}too large: (\d+)\D{0,60}maximum context length is (\d+)", re.IGNORECASE
+)
+"""vLLM, also of a request that is too long itself: only the numbers tell."""
 _REFUSALS = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 _REFUSED_NAME = re.compile(r"(?:unsupported|unknown) (?:parameter|value): '([a-z_.]+)'", re.IGNORECASE)
 _NO_LOGPROBS = re.compile(r"logprobs", re.IGNORECASE)
@@ -292,6 +296,9 @@ class OpenAIApi(HostedChat):
             raise PermanentError(text)
         if status in _TRANSIENT and not is_spent:
             raise fault_of(status, text, error.response.headers.get("retry-after"))
+        too_many = _TOO_MANY_TOKENS.search(text)
+        if too_many and int(too_many[1]) >= int(too_many[2]):  # no request would fit, and none is to blame
+            raise PermanentError(f"{text} Ask for less: -p max_tokens=N", concerns_all=True)
         codes = {code, error.type}
         if status == 413 or (status in (400, 422) and (codes & REJECT_CODES or _REJECT_TEXT.search(text))):
             return Response(request_id, finish="rejected", error=text)

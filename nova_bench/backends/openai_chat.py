@@ -17,6 +17,8 @@ against the products themselves, whose documentation and source it is taken from
 | Ollama | cuts a prompt that is too long (``num_ctx``) and says nothing | cannot be seen here: set ``num_ctx`` |
 | Ollama, llama.cpp | leave out parameters that they do not know, and say nothing | cannot be seen here |
 | OpenRouter and others | HTTP 200 with an ``error`` object, ``finish_reason: "error"`` | asked again |
+| vLLM, SGLang, DeepSeek | ``finish_reason`` ``abort`` or ``insufficient_system_resource`` in the middle of an answer | asked again |
+| xAI, Gemini | ``completion_tokens`` without the reasoning, which is in ``total_tokens`` | counted as output, for that is how it is billed |
 """
 
 from __future__ import annotations
@@ -33,7 +35,13 @@ from nova_bench.types import Finish, Request, Response, Usage
 
 TOKENS_FIELDS = ("max_tokens", "max_completion_tokens")
 
-_FINISH: dict[str | None, Finish] = {"length": "length", "content_filter": "filter"}
+_FINISH: dict[str | None, Finish] = {
+    "length": "length",
+    "model_length": "length",  # Mistral: the context is full
+    "content_filter": "filter",
+}
+_BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource"})
+"""Reasons of a server that stopped in the middle of an answer: vLLM and SGLang, OpenRouter, DeepSeek."""
 
 
 class OpenAIChat(OpenAIApi):
@@ -130,7 +138,7 @@ class OpenAIChat(OpenAIApi):
             raise TransientError(self.clean(f"the answer holds no choice: {answer.get('error') or answer}"))
         choice = mapping(choices[0])
         finish_reason = choice.get("finish_reason")
-        if finish_reason == "error" or not isinstance(choice.get("message"), Mapping):
+        if finish_reason in _BROKEN_OFF or not isinstance(choice.get("message"), Mapping):
             raise TransientError(
                 self.clean(f"the server stopped with an error: {choice.get('error') or choice}")
             )
@@ -151,9 +159,14 @@ class OpenAIChat(OpenAIApi):
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
+    """Return the tokens; servers that count reasoning apart from the completion (xAI, Gemini) show it in the total alone."""
+    given, made, total = (usage.get(f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    reasoning = mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")
+    if isinstance(given, int) and isinstance(made, int) and isinstance(total, int):
+        made = max(made, total - given)
     return Usage(
-        input_tokens=usage.get("prompt_tokens"),
-        output_tokens=usage.get("completion_tokens"),
-        reasoning_tokens=mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"),
+        input_tokens=given,
+        output_tokens=made,
+        reasoning_tokens=reasoning,
         cached_tokens=mapping(usage.get("prompt_tokens_details")).get("cached_tokens"),
     )
