@@ -25,7 +25,8 @@ COMPOSITES = ("wmean", "gap", "worst", "ratio", "std", "deviation", "fap", "es")
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "worst group",
-        "The group with the lowest score (highest, where lower is better), with its 95% interval.",
+        "The group with the lowest score (highest, where lower is better). The 95% interval beside it is of the lowest true score, whichever "
+        "group has it, so it can be shorter than that group's own interval.",
     ),
     (
         "gap",
