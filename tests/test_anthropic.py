@@ -27,6 +27,8 @@ from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
 from nova_bench.types import GenParams, Request, Response, Usage
 
+pytestmark = pytest.mark.real("anthropic on a loopback server")
+
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-ant-secret-0123456789abcdef"
 NOWHERE = "http://127.0.0.1:1"

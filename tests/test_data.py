@@ -22,6 +22,8 @@ from nova_bench.data import Data, Source, open_data
 from nova_bench.errors import DataError
 from nova_bench.images import DigestIndex
 
+pytestmark = pytest.mark.real("huggingface_hub on a loopback hub")
+
 SOURCE = Source(
     name="NOVA",
     hub="c-i-ber/Nova",

@@ -18,6 +18,8 @@ from nova_bench.scorers.detection import detection
 from nova_bench.table import Table, build_columns
 from nova_bench.types import Item, Metric, Prediction, Sample
 
+pytestmark = pytest.mark.real("pycocotools")
+
 Corpus = tuple[list[list[Box]], list[list[Box]]]
 BY_NAME = {metric.name: metric for metric in localization_metrics()}
 POOLED = ["ap50", "ap", "ap30", "ap50(tie)", "ap(tie)", "ap30(tie)", "ap50(pooled11)", "ap30(pooled11)"]

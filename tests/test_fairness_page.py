@@ -399,6 +399,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.mark.browser
+@pytest.mark.real("playwright with Chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
 @pytest.mark.parametrize("which", ["plain", "hostile"])
@@ -437,6 +438,7 @@ def brightness(colour: str) -> float:
 
 
 @pytest.mark.browser
+@pytest.mark.real("playwright with Chromium")
 def test_pictures_and_tables_are_there_for_a_screen_reader(chromium: Browser, plain: Path) -> None:
     page = chromium.new_page()
     page.goto((plain / "index.html").as_uri())
@@ -457,6 +459,7 @@ def test_pictures_and_tables_are_there_for_a_screen_reader(chromium: Browser, pl
 
 
 @pytest.mark.browser
+@pytest.mark.real("playwright with Chromium")
 def test_settings_can_be_copied(chromium: Browser, plain: Path) -> None:
     page = chromium.new_page()
     page.goto((plain / "index.html").as_uri())
@@ -467,6 +470,7 @@ def test_settings_can_be_copied(chromium: Browser, plain: Path) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.real("playwright with Chromium")
 def test_plots_open_in_a_browser(chromium: Browser, hostile: Path) -> None:
     page = chromium.new_page()
     said: list[str] = []

@@ -18,6 +18,8 @@ from nova_bench.backends.gemini import Gemini
 from nova_bench.images import Image
 from nova_bench.types import GenParams, Request, Usage
 
+pytestmark = pytest.mark.real("google-genai on a loopback server")
+
 __all__ = ["no_thread_is_left", "short_waits"]  # fixtures
 
 

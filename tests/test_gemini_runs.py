@@ -21,6 +21,8 @@ from nova_bench.backends.gemini import Gemini
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.types import Request
 
+pytestmark = pytest.mark.real("google-genai on a loopback server")
+
 __all__ = ["no_thread_is_left", "short_waits"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[1]

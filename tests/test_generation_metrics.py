@@ -215,6 +215,7 @@ def wordnet_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.wordnet
+@pytest.mark.real("nltk with WordNet")
 def test_meteor_by_hand(wordnet_cache: Path) -> None:
     pairs = [
         # Two words in one chunk, "tumor" and "neoplasm" being synonyms: 1 - 0.5 * (1 / 2)**3.
@@ -232,6 +233,7 @@ def test_meteor_by_hand(wordnet_cache: Path) -> None:
 
 
 @pytest.mark.wordnet
+@pytest.mark.real("nltk with WordNet")
 def test_meteor_equals_nltk_on_its_own_example(wordnet_cache: Path) -> None:
     hypothesis = (
         "It is a guide to action which ensures that the military always obeys the commands of the party"

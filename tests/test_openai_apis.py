@@ -27,6 +27,8 @@ from nova_bench.images import Image
 from nova_bench.runlog import record_of, response_of
 from nova_bench.types import GenParams, Request, Response, Usage
 
+pytestmark = pytest.mark.real("openai on a loopback server")
+
 NOWHERE = "http://127.0.0.1:1/v1"
 STRICT = {
     "type": "object",

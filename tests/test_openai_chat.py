@@ -28,6 +28,8 @@ from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
 from nova_bench.types import GenParams, Request, Response, Usage
 
+pytestmark = pytest.mark.real("openai on a loopback server")
+
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-secret-0123456789abcdef"
 NOWHERE = "http://127.0.0.1:1/v1"
