@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from nova_bench.adapter import ENGINE_OPTIONS, Model, read_card, read_header, read_options
+from nova_bench.adapter import ENGINE_OPTIONS, Model, own_identity, read_card, read_header, read_options
 from nova_bench.errors import AdapterError, NovaBenchError, UnknownNameError, UsageError
 from nova_bench.task import Task
 from nova_bench.types import Adapter
@@ -220,16 +220,19 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
             f"load() of adapter {found.name!r} returned a {type(adapter).__name__}; expected an object with generate(requests)"
         )
     everything = {**loaded, **{key: given[key] for key in ENGINE_OPTIONS if key in given}}
+    identity = {
+        **{key: _identity(value) for key, value in everything.items() if key not in card.transport},
+        **own_identity(adapter),
+    }
     spelled = adapter_name if "/" not in adapter_name else found.name
+    named = identity["model"] if isinstance(identity.get("model"), str) else loaded.get("model")
     return Model(
-        name=f"{spelled}:{loaded['model']}" if loaded.get("model") else spelled,
+        name=f"{spelled}:{named}" if named else spelled,
         adapter=adapter,
         card=card,
         source=hashlib.sha256(source.encode()).hexdigest(),
         options=everything,
-        identity={
-            key: _identity(value) for key, value in sorted(everything.items()) if key not in card.transport
-        },
+        identity=dict(sorted(identity.items())),
     )
 
 
