@@ -204,7 +204,7 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
     found = find("adapters", adapter_name)
     source = found.source()
     card = read_card(read_header(source, found.name), found.name, given)
-    load = _load_function(found)
+    load = load_function(found)
     loaded = read_options(load, given, found.name)
     try:
         adapter = load(**loaded)
@@ -238,10 +238,11 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
 
 def adapter_options(found: Found) -> dict[str, Any]:
     """Return an adapter's options with their defaults; this runs its file, not its ``load``."""
-    return read_options(_load_function(found), {}, found.name)
+    return read_options(load_function(found), {}, found.name)
 
 
-def _load_function(found: Found) -> Callable[..., Any]:
+def load_function(found: Found) -> Callable[..., Any]:
+    """Return the ``load`` of an adapter; this runs its file."""
     module = _import(found)
     attribute = (found.entry.attr if found.entry else "") or "load"
     load = getattr(module, attribute, None)

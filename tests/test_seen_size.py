@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_bench.backends.seen_size import read_processor_config, seen_size, smart_resize
+from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size, smart_resize
 from nova_bench.errors import AdapterError
 
 QWEN = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 28 * 28 * 1280}
@@ -88,3 +88,27 @@ def test_settings_come_from_the_files_that_transformers_reads(tmp_path: Path) ->
     (tmp_path / "processor_config.json").write_text("{")
     with pytest.raises(AdapterError, match=r"cannot read .*processor_config\.json.*fetch the checkpoint"):
         read_processor_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen"),
+    [
+        ({}, (1148, 840)),
+        ({"max_pixels": 100352}, (364, 252)),
+        ({"size": {"shortest_edge": 3136, "longest_edge": 100352}}, (364, 252)),
+        ({"size": {"longest_edge": 100352}}, (364, 252)),
+        ({"images_kwargs": {"max_pixels": 100352}}, (364, 252)),
+        ({"size": {"longest_edge": 5}, "max_pixels": 100352}, (364, 252)),
+        ({"max_pixels": None}, (1148, 840)),
+        ({"patch_size": 16}, (1152, 864)),
+    ],
+)
+def test_settings_of_a_call_count(changes: dict[str, object], seen: tuple[int, int]) -> None:
+    assert seen_size(changed_config(QWEN, changes), (4000, 3000)) == seen
+
+
+def test_settings_of_a_call_leave_defaults_of_the_processor() -> None:
+    config = {"image_processor_type": "Qwen2VLImageProcessor"}
+    assert seen_size(changed_config(config, {"max_pixels": 100352}), (4000, 3000)) == (364, 252)
+    assert seen_size(changed_config(config, {"max_pixels": 100352}), (10, 10)) == (56, 56)
+    assert seen_size(changed_config(GEMMA, {"size": {"width": 320}}), (10, 10)) == (320, 896)

@@ -59,7 +59,7 @@ def seen_size(processor_config: Mapping[str, Any], size: tuple[int, int]) -> tup
     """Return the (width, height) in which a picture reaches the model; None where that is no single size, or unknown.
 
     Args:
-        processor_config: What `read_processor_config` returns, with what a request or an option changes in it.
+        processor_config: What `read_processor_config` returns, or `changed_config` of it.
         size: (width, height) of the picture as the processor gets it, px.
 
     >>> config = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 12845056}
@@ -107,21 +107,66 @@ def read_processor_config(folder: Path) -> Mapping[str, Any]:
     return {}
 
 
+def changed_config(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an image processor's settings with those of one call over them, as transformers and vLLM join the two.
+
+    Both names of a limit count, the later one: ``max_pixels`` of a call goes before ``size`` of the files, and the other way round. A ``size``
+    with one of two edges leaves the other.
+
+    Args:
+        config: What `read_processor_config` returns.
+        changes: Such as vLLM's ``mm_processor_kwargs``; those within ``images_kwargs`` count too.
+
+    >>> config = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 12845056}
+    >>> changed_config(config, {"size": {"longest_edge": 50176}})["size"]
+    {'shortest_edge': 3136, 'longest_edge': 50176}
+    """
+    changes = dict(changes)
+    nested = changes.pop("images_kwargs", None)
+    if isinstance(nested, Mapping):
+        changes |= nested
+    joined = dict(config)
+    sizes = [settings.get("size") for settings in (config, changes)]
+    old_names = [
+        {new: settings[old] for old, new in _OLD_NAMES if settings.get(old) is not None}
+        for settings in (config, changes)
+    ]
+    if any(sizes) or any(old_names):
+        defaults = _DEFAULT_SIZES.get(_family(str(config.get("image_processor_type") or "")), {})
+        size: dict[str, Any] = {} if sizes[0] else dict(defaults)
+        for part in (sizes[0], old_names[0], sizes[1], old_names[1]):
+            size |= part if isinstance(part, Mapping) else {}
+        joined["size"] = size
+        for old, _ in _OLD_NAMES:
+            joined.pop(old, None)
+    return joined | {key: changes[key] for key in changes if key not in ("size", "min_pixels", "max_pixels")}
+
+
 def _family(name: str) -> str:
     """Return a processor's name without the ending that says which library does the work."""
     name = name.removesuffix("Fast").removesuffix("Pil")
     return name.removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
 
 
+_OLD_NAMES = (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge"))
+_QWEN_SIZE = {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280}
+_GLM_SIZE = {"shortest_edge": 112 * 112, "longest_edge": 28 * 28 * 15000}
+_DEFAULT_SIZES: Mapping[str, Mapping[str, int]] = {
+    "Qwen2VL": _QWEN_SIZE,
+    "Glm4v": _GLM_SIZE,
+    "Glm46V": _GLM_SIZE,
+}
+
+
 def _smart(
-    *, min_pixels: int, max_pixels: int, frames_key: str = ""
+    defaults: Mapping[str, int], *, frames_key: str = ""
 ) -> Callable[[Mapping[str, Any], tuple[int, int]], tuple[int, int] | None]:
     """Return the rule of a processor with these defaults."""
 
     def rule(config: Mapping[str, Any], size: tuple[int, int]) -> tuple[int, int] | None:
-        limits = dict(config.get("size") or {"shortest_edge": min_pixels, "longest_edge": max_pixels})
+        limits = dict(config.get("size") or defaults)
         if not frames_key:  # the older names, which GLM-4V never had
-            for old, new in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
+            for old, new in _OLD_NAMES:
                 if config.get(old) is not None:
                     limits[new] = config[old]
         factor = int(config.get("patch_size", 14)) * int(config.get("merge_size", 2))
@@ -164,10 +209,8 @@ def _within(config: Mapping[str, Any], size: tuple[int, int]) -> tuple[int, int]
     )
 
 
-_QWEN = _smart(
-    min_pixels=56 * 56, max_pixels=28 * 28 * 1280
-)  # also Qwen2.5-VL, Qwen3-VL, with settings of their own
-_GLM = _smart(min_pixels=112 * 112, max_pixels=28 * 28 * 15000, frames_key="temporal_patch_size")
+_QWEN = _smart(_QWEN_SIZE)  # also Qwen2.5-VL, Qwen3-VL, with settings of their own
+_GLM = _smart(_GLM_SIZE, frames_key="temporal_patch_size")
 _RULES: Mapping[str, Callable[[Mapping[str, Any], tuple[int, int]], tuple[int, int] | None]] = {
     "Qwen2VL": _QWEN,
     "Glm4v": _GLM,

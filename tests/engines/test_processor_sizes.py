@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nova_bench.backends.seen_size import read_processor_config, seen_size
+from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
 
 pytestmark = pytest.mark.engine
 
@@ -53,11 +53,11 @@ def loaded(config: dict[str, Any], folder: Path) -> Any:
     return transformers.AutoImageProcessor.from_pretrained(folder)
 
 
-def given_size(processor: Any, size: tuple[int, int]) -> tuple[int, int]:
+def given_size(processor: Any, picture: tuple[int, int], **changes: Any) -> tuple[int, int]:
     """Return the (width, height) of what the real processor makes of a picture."""
     import PIL.Image
 
-    out = processor(images=[PIL.Image.new("RGB", size)], return_tensors="pt")
+    out = processor(images=[PIL.Image.new("RGB", picture)], return_tensors="pt", **changes)
     if "image_grid_thw" in out:
         _, down, across = (int(number) for number in out["image_grid_thw"][0])
         return across * processor.patch_size, down * processor.patch_size
@@ -93,3 +93,15 @@ def test_settings_that_the_processor_saves_itself_are_read(tmp_path: Path) -> No
     processor.save_pretrained(saved)
     config = read_processor_config(saved)
     assert seen_size(config, (999, 333)) == given_size(processor, (999, 333))
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "glm4v", "gemma3"])
+def test_settings_of_a_call_go_before_those_of_the_files(name: str, tmp_path: Path) -> None:
+    processor = loaded(CONFIGS[name], tmp_path)
+    config = read_processor_config(tmp_path)
+    size = (
+        {"height": 448, "width": 336} if name == "gemma3" else {"shortest_edge": 40000, "longest_edge": 90000}
+    )
+    changed = changed_config(config, {"size": size})
+    for picture in ((1999, 1500), (60, 90), (700, 300)):
+        assert seen_size(changed, picture) == given_size(processor, picture, size=size)
