@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nova_bench.backends.local_model import find_model
     from nova_bench.backends.replay import Replay
     from nova_bench.backends.vllm_engine import VllmEngine
+    from nova_bench.backends.vllm_server import ServedChat
 
 __all__ = [
     "AnthropicMessages",
@@ -29,6 +30,7 @@ __all__ = [
     "OpenAIChat",
     "OpenAIResponses",
     "Replay",
+    "ServedChat",
     "VllmEngine",
     "find_model",
 ]
@@ -39,6 +41,7 @@ _HOMES = {
     "OpenAIChat": "nova_bench.backends.openai_chat",
     "OpenAIResponses": "nova_bench.backends.openai_responses",
     "Replay": "nova_bench.backends.replay",
+    "ServedChat": "nova_bench.backends.vllm_server",
     "VllmEngine": "nova_bench.backends.vllm_engine",
     "find_model": "nova_bench.backends.local_model",
 }

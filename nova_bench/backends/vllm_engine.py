@@ -106,7 +106,9 @@ class VllmEngine:
         self._shown = f"{model.shown}@{model.commit}" if model.commit else model.shown
         changed = getattr(config.model_config.multimodal_config, "mm_processor_kwargs", None) or {}
         self._processor_config = {**read_processor_config(model.path), **changed}
-        atexit.register(self.close)  # before multiprocessing's own exit, which waits for the engine without end
+        atexit.register(
+            self.close
+        )  # before multiprocessing's own exit, which waits for the engine without end
 
     def identity(self) -> Mapping[str, Any]:
         """Return which weights answer."""
@@ -180,7 +182,9 @@ class VllmEngine:
         """Return a message's content, and the size in which the model sees each image."""
         if not request.images:
             return request.text, ()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._content_with_images, request)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._content_with_images, request
+        )
 
     def _content_with_images(
         self, request: Request
@@ -210,7 +214,9 @@ class VllmEngine:
         if request.system is not None:
             messages.insert(0, {"role": "system", "content": request.system})
         try:
-            _, (prompt,) = await self._process.engine.renderer.render_chat_async([messages], self._chat_params)
+            _, (prompt,) = await self._process.engine.renderer.render_chat_async(
+                [messages], self._chat_params
+            )
         except ValueError as error:
             if request.images and _is_of_image_processor(error):
                 return Response(request.id, finish="rejected", error=_short(error))
@@ -238,9 +244,7 @@ class VllmEngine:
     ) -> Response:
         made = output.outputs[0]
         if made.finish_reason not in _FINISH:
-            return Response(
-                request.id, finish="error", error=f"vLLM ended the request: {made.finish_reason}"
-            )
+            return Response(request.id, finish="error", error=f"vLLM ended the request: {made.finish_reason}")
         probs = None
         if "label_probs" in request.outputs:
             probs = label_probs(_positions(made), request.labels)

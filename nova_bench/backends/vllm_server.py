@@ -45,6 +45,10 @@ HOST = "127.0.0.1"
 KEY_VARIABLE = "VLLM_API_KEY"
 
 START_SECONDS = 1200.0
+CONCURRENCY = 64
+_ATTEMPT_SECONDS = (
+    3600.0  # a queue in front of our own engine is no fault, and asking again makes it no shorter
+)
 
 STRUCTURED_OUTPUTS = {"backend": "xgrammar", "disable_any_whitespace": True}
 """JSON in one line. Where white space is free, a model can write it until its tokens are spent, and random ones do; only with a named
@@ -77,7 +81,7 @@ class VllmServer:
         self._start_seconds = start_seconds
         self._lock = threading.Lock()
         self._guard: subprocess.Popen[bytes] | None = None
-        self._log = EngineLog()
+        self._log: EngineLog | None = None
         self.port = 0
         """Where it listens."""
         self.key = ""
@@ -95,7 +99,7 @@ class VllmServer:
             if self._guard is not guard:
                 raise AdapterError("vLLM's server was stopped while it was starting")
             if guard.poll() is not None:
-                if _PORT_TAKEN in self._log.tail(_WHOLE).casefold() and time.monotonic() < until:
+                if _PORT_TAKEN in self._said().casefold() and time.monotonic() < until:
                     guard = self._start()  # somebody took the port between our look and the server's
                     continue
                 raise AdapterError(
@@ -129,6 +133,9 @@ class VllmServer:
         with contextlib.suppress(subprocess.TimeoutExpired):
             guard.wait(_GUARD_SECONDS)
         _kill_group(guard)
+        with self._lock:
+            if self._guard is None and self._log is not None:
+                self._log.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -137,7 +144,8 @@ class VllmServer:
                     return self._guard
                 _kill_group(self._guard)  # the guard itself was killed: what it guarded may still be there
             self.port, self.key = _free_port(), secrets.token_urlsafe(24)
-            self._log.close()
+            if self._log is not None:
+                self._log.close()
             self._log = EngineLog()
             # -P: `-m` would otherwise import from the folder in which the user happens to be.
             server = [sys.executable, "-P", "-m", MODULE, f"--host={HOST}", f"--port={self.port}"]
@@ -167,9 +175,12 @@ class VllmServer:
         finally:
             connection.close()
 
+    def _said(self) -> str:
+        return "" if self._log is None else self._log.tail(_WHOLE)
+
     def _with_log(self, what: str) -> str:
         """Return a sentence and the end of the log, and before it what looks like a first cause, which can stand far above."""
-        lines = self._log.tail(_WHOLE).splitlines()
+        lines = self._said().splitlines()
         if not lines:
             return f"{what}; it wrote nothing"
         above, end = lines[:-LINES], lines[-LINES:]
@@ -186,7 +197,8 @@ class ServedChat(OpenAIChat):
         dtype: Of the weights, as vLLM names it.
         engine: Options for vLLM's engine and server, as texts.
         start_timeout: Seconds until the server has to answer.
-        others: ``max_pixels``, ``concurrency``, ``deadline`` and ``attempt_timeout`` of `OpenAIChat`.
+        concurrency: Requests in flight, at most; 0 for a number that keeps one GPU busy.
+        max_pixels: As in `OpenAIChat`.
 
     A request without a temperature is asked with 0, as by the engine in this process.
 
@@ -202,10 +214,19 @@ class ServedChat(OpenAIChat):
         dtype: str = "auto",
         engine: Mapping[str, str] | None = None,
         start_timeout: float = START_SECONDS,
-        **others: Any,
+        concurrency: int = 0,
+        max_pixels: int = 0,
     ) -> None:
         name = model.shown if model.commit is None else f"{model.shown}@{model.commit}"
-        super().__init__(model=name, base_url=f"http://{HOST}:1/v1", key_env="none", **others)
+        super().__init__(
+            model=name,
+            base_url=f"http://{HOST}:1/v1",  # the port is known once the server starts
+            key_env="none",
+            concurrency=concurrency or CONCURRENCY,
+            max_pixels=max_pixels,
+            deadline=2 * _ATTEMPT_SECONDS,
+            attempt_timeout=_ATTEMPT_SECONDS,
+        )
         arguments = server_arguments(model, dtype=dtype, engine=engine or {})
         self._local = model
         changes = json.loads((engine or {}).get("mm_processor_kwargs", "{}"))
