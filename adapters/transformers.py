@@ -36,14 +36,13 @@ def load(
     trust_remote_code: bool = False,
 ) -> nb.Adapter:
     """Return the adapter of a checkpoint of the hub, or in a folder."""
+    found = nb.backends.find_model(model, revision=revision, trust_remote_code=trust_remote_code)
     return nb.backends.HFChat(
-        model=model,
-        revision=revision,
+        found,
         dtype=dtype,
         device_map=device_map,
         attn_implementation=attn_implementation,
         batch_size=batch_size,
         max_pixels=max_pixels,
         json_schema=json_schema,
-        trust_remote_code=trust_remote_code,
     )

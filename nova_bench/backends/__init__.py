@@ -18,11 +18,22 @@ if TYPE_CHECKING:
     from nova_bench.backends.anthropic_messages import AnthropicMessages
     from nova_bench.backends.gemini import Gemini
     from nova_bench.backends.hf_chat import HFChat
+    from nova_bench.backends.local_model import find_model
     from nova_bench.backends.openai_chat import OpenAIChat
     from nova_bench.backends.openai_responses import OpenAIResponses
     from nova_bench.backends.replay import Replay
+    from nova_bench.backends.vllm_engine import VllmEngine
 
-__all__ = ["AnthropicMessages", "Gemini", "HFChat", "OpenAIChat", "OpenAIResponses", "Replay"]
+__all__ = [
+    "AnthropicMessages",
+    "Gemini",
+    "HFChat",
+    "OpenAIChat",
+    "OpenAIResponses",
+    "Replay",
+    "VllmEngine",
+    "find_model",
+]
 
 _HOMES = {
     "AnthropicMessages": "nova_bench.backends.anthropic_messages",
@@ -31,6 +42,8 @@ _HOMES = {
     "OpenAIChat": "nova_bench.backends.openai_chat",
     "OpenAIResponses": "nova_bench.backends.openai_responses",
     "Replay": "nova_bench.backends.replay",
+    "VllmEngine": "nova_bench.backends.vllm_engine",
+    "find_model": "nova_bench.backends.local_model",
 }
 
 

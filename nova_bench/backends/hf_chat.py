@@ -26,7 +26,8 @@ from nova_bench.backends.batches import WINDOW, Waiting
 from nova_bench.backends.flow import Stream, answer
 from nova_bench.backends.hf_checkpoint import Checkpoint, RejectedError, load_checkpoint
 from nova_bench.backends.hf_decoding import Grammars, Rows
-from nova_bench.backends.local_model import find_model
+from nova_bench.backends.local_model import LocalModel
+from nova_bench.backends.seen_size import read_processor_config, seen_size
 from nova_bench.backends.sent_images import fitted_size
 from nova_bench.errors import AdapterError, NovaBenchError, UsageError
 from nova_bench.types import Request, Response, Usage
@@ -43,35 +44,31 @@ class HFChat:
     """A checkpoint with a chat template: image-text-to-text, or a language model for requests without pictures.
 
     Args:
-        model: A folder, or ``owner/name`` of the hub.
-        revision: Branch, tag or commit of the hub's repository.
+        found: The checkpoint, as `nova_bench.backends.local_model.find_model` gives it.
         dtype: ``auto`` (as stored), ``float32``, ``bfloat16`` or ``float16``.
         device_map: ``auto`` (the GPU; several, through accelerate; else the processor), ``cpu``, ``cuda``, ``cuda:1``, ``balanced``, ...
         attn_implementation: As transformers names it; its own choice by default.
         batch_size: Requests a batch, at most. One that does not fit into memory is halved, and grows again later.
         max_pixels: Larger pictures are scaled down to so many pixels; 0 for never.
         json_schema: Whether answers are held to the request's schema, which needs xgrammar; if not, the schema counts as dropped.
-        trust_remote_code: Whether the checkpoint's own code may run; see `nova_bench.backends.local_model`.
 
     A temperature of None is 0, which is greedy. The model is loaded when the first request is asked for.
 
     Raises:
-        AdapterError: A package is not installed, or the model is not there.
+        AdapterError: A package is not installed.
         UsageError: A value does not fit.
     """
 
     def __init__(
         self,
+        found: LocalModel,
         *,
-        model: str,
-        revision: str = "",
         dtype: str = "auto",
         device_map: str = "auto",
         attn_implementation: str = "",
         batch_size: int = 8,
         max_pixels: int = 0,
         json_schema: bool = True,
-        trust_remote_code: bool = False,
     ) -> None:
         for package in ("torch", "transformers"):
             if importlib.util.find_spec(package) is None:
@@ -82,7 +79,7 @@ class HFChat:
             raise UsageError(
                 f"batch_size={batch_size}, max_pixels={max_pixels}: expected 1 or more, and 0 or more"
             )
-        self.found = find_model(model, revision=revision, trust_remote_code=trust_remote_code)
+        self.found = found
         self.batch_size = batch_size
         self._load_options = {
             "dtype": dtype,
@@ -90,6 +87,7 @@ class HFChat:
             "attn_implementation": attn_implementation,
         }
         self._max_pixels = max_pixels
+        self._processor_config = read_processor_config(found.path)
         self._json_schema = json_schema
         self._checkpoint: Checkpoint | None = None
         self._grammars: Grammars | None = None
@@ -293,5 +291,6 @@ class HFChat:
     def _sent_sizes(self, request: Request) -> tuple[tuple[int, int], ...]:
         """Return the sizes of a request's pictures as the model sees them, empty where none was changed."""
         stored = tuple(image.size for image in request.images)
-        sent = tuple(fitted_size(size, self._max_pixels) if self._max_pixels else size for size in stored)
-        return () if sent == stored else sent
+        sent = (fitted_size(size, self._max_pixels) if self._max_pixels else size for size in stored)
+        seen = tuple(seen_size(self._processor_config, size) or size for size in sent)
+        return () if seen == stored else seen
