@@ -5,9 +5,10 @@
 A batch's answers leave when the batch ends. While the model works on one, the pictures of the next are made ready in another thread.
 
 What an answer depends on: its request and the checkpoint. Rows of a batch have their own temperature, seed, schema, stop texts and limit
-(`nova_bench.backends.hf_decoding`). What a row's neighbours do change is rounding: padding and the batch's size choose other kernels. In
-float32 that moves logits by about 1e-6, which changes a greedy answer only where two tokens are as good as equal; in bfloat16 it is about
-1e-2, and answers do differ in places. ``-o batch_size=1`` takes even that away.
+(`nova_bench.backends.hf_decoding`). What a row's neighbours do change is rounding, because padding and the batch's size choose other
+kernels. In float32 that moved the logits of four families by 6e-7 at most with ``sdpa``, and not at all with ``-o
+attn_implementation=eager``, so a greedy answer changes only where two tokens are as good as equal. In bfloat16 it is some 1e-2, and
+answers do differ in places. ``-o batch_size=1`` takes even that away.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 from nova_bench.backends.batch_thread import BatchThread, Prepared
 from nova_bench.backends.batches import WINDOW, Waiting
 from nova_bench.backends.flow import Stream, answer
-from nova_bench.backends.hf_checkpoint import Checkpoint, RejectedError, load_checkpoint
+from nova_bench.backends.hf_checkpoint import Checkpoint, RejectedError, load_checkpoint, quiet
 from nova_bench.backends.hf_decoding import Grammars, Rows
 from nova_bench.backends.local_model import LocalModel
 from nova_bench.backends.seen_size import read_processor_config, seen_size
@@ -150,7 +151,8 @@ class HFChat:
             AdapterError: It does not load.
         """
         if self._checkpoint is None:
-            self._checkpoint = load_checkpoint(self.found, **self._load_options)
+            with quiet():
+                self._checkpoint = load_checkpoint(self.found, **self._load_options)
         return self._checkpoint
 
     @property
@@ -240,7 +242,7 @@ class HFChat:
             prepared.n_inputs,
             n_prompt,
             limits,
-            tokenizer=checkpoint.tokenizer,
+            tokenizer=checkpoint.decoder,
             ends=checkpoint.ends,
             grammars=self.grammars() if needs_schema else None,
             is_closed=is_closed,

@@ -7,10 +7,12 @@ one temperature have to mean the same; only the tokens that begin and end an ans
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nova_bench.backends.local_model import LocalModel
@@ -51,6 +53,8 @@ class Checkpoint:
     processor: Any
     """The processor; for a text-only checkpoint, the tokenizer."""
     tokenizer: Any
+    decoder: Any
+    """A copy of the tokenizer, for the thread that decodes: one that is encoding in another thread may refuse ("Already borrowed")."""
     takes_images: bool
     ends: tuple[int, ...]
     """The tokens that end an answer."""
@@ -58,6 +62,8 @@ class Checkpoint:
     """Tokens of prompt and answer together, at most; None where the configuration does not say."""
     vocabulary: int
     """How many logits there are a position."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a batch is encoded."""
 
     def prompt(self, parts: Sequence[Any], system: str | None) -> str:
         """Return a request's prompt as the chat template writes it.
@@ -108,10 +114,11 @@ class Checkpoint:
         arguments: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
         if not self.takes_images or (bos is not None and prompts[0].startswith(bos)):
             arguments["add_special_tokens"] = False
-        if self.takes_images:
-            made = self.processor(text=prompts, images=pictures if pictures[0] else None, **arguments)
-        else:
-            made = self.tokenizer(prompts, **arguments)
+        with self.lock:
+            if self.takes_images:
+                made = self.processor(text=prompts, images=pictures if pictures[0] else None, **arguments)
+            else:
+                made = self.tokenizer(prompts, **arguments)
         inputs = dict(made)
         if (
             "token_type_ids" in inputs
@@ -192,6 +199,7 @@ def load_checkpoint(
         model=model,
         processor=processor,
         tokenizer=tokenizer,
+        decoder=copy.deepcopy(tokenizer),
         takes_images=takes_images,
         ends=ends,
         context=getattr(text, "max_position_embeddings", None),
