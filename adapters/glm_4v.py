@@ -13,7 +13,7 @@
 # transport = [
 #     "batch_size", "concurrency", "data_parallel_size", "device_map", "download_dir", "enable_prefix_caching",
 #     "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs",
-#     "pipeline_parallel_size", "serve", "tensor_parallel_size",
+#     "pipeline_parallel_size", "serve", "start_timeout", "tensor_parallel_size",
 # ]
 # ///
 """GLM-4.1V, GLM-4.5V and GLM-4.6V, by default GLM-4.1V-9B-Thinking: ``--model glm_4v`` or ``--model glm_4v:OWNER/NAME``.
