@@ -35,12 +35,12 @@ READY_MADE = {
 
 @st.composite
 def planted(draw: st.DrawFn) -> tuple[Size, Corners]:
-    """Draw a picture's size and a box in it, px; each of its sides is a twentieth of the picture's or more."""
+    """Draw a picture's size and a box in it, px; each of its sides is a tenth of the picture's or more, so that rounding leaves an area."""
     width, height = draw(st.tuples(st.integers(40, 2000), st.integers(40, 2000)))
     edges = []
     for side in (width, height):
-        low = draw(st.floats(0, 0.95))
-        edges.append((low * side, draw(st.floats(low + 0.05, 1)) * side))
+        low = draw(st.floats(0, 0.9))
+        edges.append((low * side, draw(st.floats(low + 0.1, 1)) * side))
     (x0, x1), (y0, y1) = edges
     return (width, height), (x0, y0, x1, y1)
 
