@@ -50,6 +50,12 @@ def test_nested_settings_and_the_library_in_the_name_are_understood() -> None:
         assert seen_size(QWEN | {"image_processor_type": name}, (640, 480)) == (644, 476)
 
 
+def test_picture_that_loses_a_side_has_no_size() -> None:
+    pixtral = {"image_processor_type": "PixtralImageProcessor"}
+    assert seen_size(pixtral, (1, 1025)) is None
+    assert seen_size(pixtral, (2, 1025)) == (16, 1024)
+
+
 def test_width_and_height_are_not_confused() -> None:
     assert seen_size(GEMMA, (100, 300)) == (640, 896)
 

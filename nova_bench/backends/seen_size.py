@@ -78,9 +78,11 @@ def seen_size(processor_config: Mapping[str, Any], size: tuple[int, int]) -> tup
     if config.get("do_resize", True) is False:
         return None  # a picture that fits by itself is rare, and any other is refused
     try:
-        return rule(config, size)
+        seen = rule(config, size)
     except (TypeError, ValueError, KeyError, ZeroDivisionError):
         return None  # settings that the processor itself would not take
+    # A very long picture may lose its short side, and is then refused by the processor.
+    return seen if seen and min(seen) > 0 else None
 
 
 def read_processor_config(folder: Path) -> Mapping[str, Any]:
