@@ -76,7 +76,7 @@ def test_size_is_that_of_the_real_processor(name: str, tmp_path: Path) -> None:
     def check(size: tuple[int, int]) -> None:
         seen = seen_size(config, size)
         if seen is None:
-            with pytest.raises(ValueError, match="aspect ratio|Size must contain"):
+            with pytest.raises(ValueError, match=r"aspect ratio|Size must contain"):
                 given_size(processor, size)
         else:
             assert seen == given_size(processor, size)
