@@ -53,6 +53,7 @@ _HOMES = {
     "fairness_table": "score_table",
     "find_runs": "run",
     "from_table": "metrics.lifted",
+    "load_family": "family",
     "load_model": "catalog",
     "load_task": "catalog",
     "open_run": "run",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
     from nova_bench.fairness_document import FairnessSettings
     from nova_bench.fairness_report import fairness
+    from nova_bench.family import load_family
     from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
@@ -137,6 +139,7 @@ __all__ = [
     "fairness_table",
     "find_runs",
     "from_table",
+    "load_family",
     "load_model",
     "load_task",
     "open_run",

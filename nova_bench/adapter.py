@@ -7,7 +7,8 @@
 2. The request iterator ending is the only graceful stop: finish what is in flight, yield it, return.
 3. ``load`` runs once a command. ``generate`` may be called again, one call at a time. An optional ``close()`` frees everything within
    5 seconds and may be called from any thread. An optional ``notes(requested)`` is asked after a run, with the ids of all its requests, for
-   sentences that the user should read.
+   sentences that the user should read. An optional ``identity()`` returns, once it is loaded, what else decides whether a run may be
+   continued (the commit of a checkpoint); a key of an option stands in that option's place.
 4. An exception out of ``generate`` ends the run, not the process; what was answered is in the log.
 
 A request that cannot be answered is a `Response` with ``finish="error"``: it alone is tried again by the next run.
@@ -151,17 +152,19 @@ class Model:
 def read_options(load: Callable[..., Any], given: Mapping[str, str], where: str) -> dict[str, Any]:
     """Return all options of a ``load`` function: its keyword defaults with `given` over them, converted to the default's type.
 
+    A ``load`` with ``**engine: str`` takes any other option too, as the text that was given; it has to check them itself.
+
     Raises:
         AdapterError: ``load`` has a parameter without a default.
         UnknownNameError: A given option does not exist.
         UsageError: A value does not convert.
     """
-    parameters = inspect.signature(load).parameters
+    parameters = dict(inspect.signature(load).parameters)
+    passed_on = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
+    for name in passed_on:
+        del parameters[name]
     for name, parameter in parameters.items():
-        if (
-            parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-            or parameter.default is parameter.empty
-        ):
+        if parameter.kind is parameter.VAR_POSITIONAL or parameter.default is parameter.empty:
             raise AdapterError(
                 f"load() of {where}: parameter {name!r} needs a default; options are load's keywords and their defaults"
             )
@@ -170,9 +173,19 @@ def read_options(load: Callable[..., Any], given: Mapping[str, str], where: str)
     for name, text in given.items():
         if name in parameters:
             options[name] = _converted(name, text, parameters[name])
-        elif name not in ENGINE_OPTIONS:
+        elif name in ENGINE_OPTIONS:
+            continue
+        elif passed_on:
+            options[name] = text
+        else:
             raise UnknownNameError("option", name, known, f"adapter {where}")
     return options
+
+
+def own_identity(adapter: Adapter) -> dict[str, Any]:
+    """Return what an adapter that is ready says of itself that decides whether a run may be continued; most say nothing."""
+    identity = getattr(adapter, "identity", None)
+    return dict(identity()) if callable(identity) else {}
 
 
 def _converted(name: str, text: str, parameter: inspect.Parameter) -> Any:

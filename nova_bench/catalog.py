@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from nova_bench.adapter import ENGINE_OPTIONS, Model, read_card, read_header, read_options
+from nova_bench.adapter import ENGINE_OPTIONS, Model, own_identity, read_card, read_header, read_options
 from nova_bench.errors import AdapterError, NovaBenchError, UnknownNameError, UsageError
 from nova_bench.task import Task
 from nova_bench.types import Adapter
@@ -204,7 +204,7 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
     found = find("adapters", adapter_name)
     source = found.source()
     card = read_card(read_header(source, found.name), found.name, given)
-    load = _load_function(found)
+    load = load_function(found)
     loaded = read_options(load, given, found.name)
     try:
         adapter = load(**loaded)
@@ -220,25 +220,29 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
             f"load() of adapter {found.name!r} returned a {type(adapter).__name__}; expected an object with generate(requests)"
         )
     everything = {**loaded, **{key: given[key] for key in ENGINE_OPTIONS if key in given}}
+    identity = {
+        **{key: _identity(value) for key, value in everything.items() if key not in card.transport},
+        **own_identity(adapter),
+    }
     spelled = adapter_name if "/" not in adapter_name else found.name
+    named = identity["model"] if isinstance(identity.get("model"), str) else loaded.get("model")
     return Model(
-        name=f"{spelled}:{loaded['model']}" if loaded.get("model") else spelled,
+        name=f"{spelled}:{named}" if named else spelled,
         adapter=adapter,
         card=card,
         source=hashlib.sha256(source.encode()).hexdigest(),
         options=everything,
-        identity={
-            key: _identity(value) for key, value in sorted(everything.items()) if key not in card.transport
-        },
+        identity=dict(sorted(identity.items())),
     )
 
 
 def adapter_options(found: Found) -> dict[str, Any]:
     """Return an adapter's options with their defaults; this runs its file, not its ``load``."""
-    return read_options(_load_function(found), {}, found.name)
+    return read_options(load_function(found), {}, found.name)
 
 
-def _load_function(found: Found) -> Callable[..., Any]:
+def load_function(found: Found) -> Callable[..., Any]:
+    """Return the ``load`` of an adapter; this runs its file."""
     module = _import(found)
     attribute = (found.entry.attr if found.entry else "") or "load"
     load = getattr(module, attribute, None)

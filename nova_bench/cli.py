@@ -17,6 +17,7 @@ from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, fo
 from nova_bench.errors import LimitReachedError, NovaBenchError, UsageError
 
 if TYPE_CHECKING:
+    from nova_bench.adapter import Model
     from nova_bench.budget import Budget
     from nova_bench.run import Run
 
@@ -163,7 +164,33 @@ def _evaluate(
     out: Path | None,
     budget: Budget | None = None,
 ) -> list[Run]:
-    """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended."""
+    """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended.
+
+    The model is made ready once for all of them, unless an option depends on the task.
+    """
+    from nova_bench.catalog import load_model, load_task
+    from nova_bench.task import split_spelling
+
+    for name, _ in asked:  # a mistake in the last one is known before a model of gigabytes is read
+        task, choices = split_spelling(name)
+        load_task(task).variant(choices)
+    if any("{task}" in value for value in options.values()):
+        return _evaluate_each(parsed, asked, model, options, out, budget)
+    ready = load_model(model, options)
+    try:
+        return _evaluate_each(parsed, asked, ready, {}, out, budget)
+    finally:
+        ready.close()
+
+
+def _evaluate_each(
+    parsed: argparse.Namespace,
+    asked: Sequence[tuple[str, str]],
+    model: str | Model,
+    options: Mapping[str, str],
+    out: Path | None,
+    budget: Budget | None,
+) -> list[Run]:
     from nova_bench.run import evaluate
     from nova_bench.watch import Watch
 

@@ -68,3 +68,7 @@ class LimitReachedError(NovaBenchError):
 
 class LogError(NovaBenchError):
     """A run log with a damaged line, or one that another process is writing."""
+
+
+class RemoteCodeWarning(UserWarning):
+    """Said before a checkpoint's own Python code runs on this machine, because the user allowed it."""

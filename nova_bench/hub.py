@@ -135,6 +135,13 @@ def fetch_listed(
     return folder
 
 
+def fetch_model(repository: str, revision: str) -> Path:
+    """Return the folder of a model's snapshot, named by its commit."""
+    import huggingface_hub as hub
+
+    return Path(hub.snapshot_download(repository, revision=revision))
+
+
 def _snapshot_here(repository: str, table: str, revision: str) -> Path | None:
     """Return the snapshot folder that the client's cache has for a revision, if it holds the table."""
     import huggingface_hub as hub

@@ -31,7 +31,7 @@ from nova_bench.types import Box, Context, Frame, Prediction, Response, Status
 from nova_bench.written_boxes import find_boxes
 from nova_bench.written_diagnoses import find_diagnoses
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 """Part of every signature: a change that can change what an answer means raises it."""
 
 N_CANDIDATES = 5

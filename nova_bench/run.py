@@ -213,17 +213,20 @@ def evaluate(
     )
     plan, ready, folder = made.plan, made.model, made.folder
     kept = None if cache is None else ResponseCache(Path(cache), ready, is_gated=made.is_gated)
-    folder.mkdir(parents=True, exist_ok=True)
-    join_identity(
-        folder,
-        identity_of(plan, ready, made.task_file),
-        start_of(plan, ready, data, settings.command, made.price),
-    )
-    progress = ask(
-        plan, ready, folder, watch=watch, total=_total(plan), budget=budget, price=made.price, cache=kept
-    )
-    if progress.error is None:
-        progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
+    with contextlib.ExitStack() as stack:
+        if isinstance(model, str):  # made here, so freed here: the next run may need the memory of a GPU
+            stack.callback(ready.close)
+        folder.mkdir(parents=True, exist_ok=True)
+        join_identity(
+            folder,
+            identity_of(plan, ready, made.task_file),
+            start_of(plan, ready, data, settings.command, made.price),
+        )
+        progress = ask(
+            plan, ready, folder, watch=watch, total=_total(plan), budget=budget, price=made.price, cache=kept
+        )
+        if progress.error is None:
+            progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
     return Run(folder, plan, ready.name, progress, made.price)
 
 

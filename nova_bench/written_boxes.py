@@ -10,7 +10,8 @@ Which part of an answer counts, when several parts hold numbers. The first of th
    one box, or with a label of its own), they are united over all blocks, since models also name one finding after the other.
 4. Lines: ``label: [a, b, c, d]``, ``[label]: [a, b, c, d]``, or a list alone on its line; all are united.
 5. "No target" in words.
-6. Four numbers in brackets within a sentence.
+6. Four numbers in brackets within a sentence; else ``(a,b),(c,d)``, which is what is left of Qwen2-VL's form where a server has
+   taken the special tokens out of its text, as vLLM's does unless told otherwise.
 
 What says the same thing twice within the part that counts is kept twice: the second is the model's false positive.
 """
@@ -92,7 +93,9 @@ def find_boxes(text: str) -> WrittenBoxes:
         says_nothing_abnormal(_words(root.value)) for root in scanned.roots
     ):
         return WrittenBoxes(answered=True, cut=cut, steps=steps)
-    return _united(parts, steps=steps, cut=cut)
+    found = _united(parts, steps=steps, cut=cut)
+    pairs = [] if found.answered else _corner_pairs(text)
+    return replace(found, boxes=tuple(pairs), answered=True) if pairs else found
 
 
 def _united(parts: list[Part], *, steps: int, cut: bool = False, superseded: int = 0) -> WrittenBoxes:
@@ -177,32 +180,37 @@ def _place(part: Part, value: Listed, label: str, *, on_line: bool) -> None:
 
 _TAGS = re.compile(r"<loc_?(\d{1,6})>|<box>|</box>|<\|box_start\|>|<\|box_end\|>")
 _ANY_TAG = re.compile(r"<[^<>]{0,40}>")
+_POINT = r"\( {0,2}\d{1,6}(?:\.\d{1,6})? {0,2}, {0,2}\d{1,6}(?:\.\d{1,6})? {0,2}\)"
+_POINTS = re.compile(f"{_POINT}(?: {{0,2}}, {{0,2}}{_POINT})*")
 
 
 def _native(text: str) -> Part:
     """Read location tokens and box tags."""
     part = Part()
     run: list[float] = []
-    label, end, opened = "", 0, -1
+    label, end, opened, label_follows = "", 0, -1, False
 
-    def close_run() -> None:
+    def close_run(following: str = "") -> None:
         if len(run) % 4:
             part.not_four += 1
         else:
-            part.boxes.extend(WrittenBox(four, None, None, label) for four in fours(run))
+            name = _label_after(following) if label_follows else label
+            part.boxes.extend(WrittenBox(four, None, None, name) for four in fours(run))
         run.clear()
 
     for tag in _TAGS.finditer(text):
         between = text[end : tag.start()]
         if tag[1] is not None:
             if between.strip():
-                close_run()
+                close_run(between)
             if not run:
                 label = _tag_label(between)
+                # PaliGemma writes `<loc0123>` and names the object behind its box, Florence-2 writes `<loc_123>` and names it before.
+                label_follows = not tag[0].startswith("<loc_")
             run.append(float(tag[1]))
         elif tag[0] in ("<box>", "<|box_start|>"):
-            close_run()
-            label, opened = _tag_label(between), tag.end()
+            close_run(between)
+            label, opened, label_follows = _tag_label(between), tag.end(), False
         elif opened >= 0:
             inside = text[opened : tag.start()]
             if ONLY_NUMBERS.fullmatch(inside):
@@ -216,9 +224,26 @@ def _native(text: str) -> Part:
         part.cut = True
         part.boxes.extend(WrittenBox(four, None, None, label) for four in fours(run))
         run.clear()
-    close_run()
+    close_run(text[end:])
     return part
+
+
+def _corner_pairs(text: str) -> list[WrittenBox]:
+    """Return the pairs of points that stand by themselves; three and more in a row are an outline or a list of points."""
+    boxes: list[WrittenBox] = []
+    end = 0
+    for points in _POINTS.finditer(text):
+        if points[0].count("(") == 2:
+            touches = not text[points.start() - 1 : points.start()].isspace()
+            label = _tag_label(text[end : points.start()]) if touches else ""
+            boxes.extend(WrittenBox(four, None, None, label) for four in fours(numbers_in(points[0])))
+        end = points.end()
+    return boxes
 
 
 def _tag_label(between: str) -> str:
     return _ANY_TAG.sub(" ", between[-200:].rpartition("\n")[2]).strip(" \t\r:,;-")
+
+
+def _label_after(following: str) -> str:
+    return _ANY_TAG.sub(" ", following[:400].partition(";")[0].partition("\n")[0])[:200].strip(" \t\r:,-")

@@ -83,6 +83,14 @@ ONE = [
     "<ref>mass</ref><box>[[100, 100, 200, 200]]</box>",
     "<|object_ref_start|>mass<|object_ref_end|><|box_start|>(100,100),(200,200)<|box_end|>",
     "mass<loc_100><loc_100><loc_200><loc_200>",
+    "<loc0100><loc0100><loc0200><loc0200> mass",
+    "<loc0100><loc0100><loc0200><loc0200><seg012><seg123> mass",
+    "mass(100,100),(200,200)",
+    "(100, 100), (200, 200)",
+    "The mass is at (100,100),(200,200) of 1000, near (0,0).",
+    "<|ref|>The mass<|/ref|><|det|>[[100, 100, 200, 200]]<|/det|>",
+    "It is at <|begin_of_box|>[[100,100,200,200]]<|end_of_box|>.",
+    "mass[[100, 100, 200, 200]]",
     "<think>{\"boxes\": [[1, 2, 3, 4]]}? No.</think>{'boxes': [[100, 100, 200, 200]]}",
     '[[1, 2, 3, 4]] perhaps, or</think>\n\n{"boxes": [[100, 100, 200, 200]]}',
     '{"boxes": [[100, 100, 200, 200]\n\nThe box holds a mass.',
@@ -123,6 +131,9 @@ TWO = [
     "<box>(100,100),(200,200)</box> and <box>(300,300),(400,400)</box>",
     "mass<loc_100><loc_100><loc_200><loc_200>cyst<loc_300><loc_300><loc_400><loc_400>",
     "<loc_100><loc_100><loc_200><loc_200><loc_300><loc_300><loc_400><loc_400>",
+    "<loc0100><loc0100><loc0200><loc0200> mass ; <loc0300><loc0300><loc0400><loc0400> cyst",
+    "mass(100,100),(200,200)cyst(300,300),(400,400)",
+    "(100,100),(200,200)(300,300),(400,400)",
     "It is at [100, 100, 200, 200], the other one within [300, 300, 400, 400] in the frontal lobe.",
 ]
 
@@ -419,12 +430,42 @@ def test_scores_and_labels_beside_a_list_of_boxes_belong_to_it_one_to_one() -> N
         "left mass: [100, 100, 200, 200]",
         "2. **left mass**: [100, 100, 200, 200]",
         "left mass<loc_100><loc_100><loc_200><loc_200>",
+        "<loc0100><loc0100><loc0200><loc0200> left mass",
+        "<loc0100><loc0100><loc0200><loc0200><seg001> left mass\n",
+        "left mass(100,100),(200,200)",
         "<ref>left mass</ref><box>(100,100),(200,200)</box>",
     ],
 )
 def test_label_is_read(text: str) -> None:
     (box,) = read(text).value
     assert box.label == "left mass"
+
+
+def test_paligemma_names_an_object_behind_its_box() -> None:
+    text = "<loc0100><loc0100><loc0200><loc0200> mass ; <loc0300><loc0300><loc0400><loc0400> cyst"
+    assert [box.label for box in read(text).value] == ["mass", "cyst"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<point x="63.5" y="44.5" alt="mass">mass</point>',
+        '<points x1="10.5" y1="20.5" x2="30.5" y2="40.5" alt="masses">masses</points>',
+        "(100,100),(200,200),(100,200)",
+        "Click(100, 200)",
+        "from (100,100) to (200,200)",
+        "<phrase>a mass</phrase><object><patch_index_0044><patch_index_0863></object>",
+    ],
+)
+def test_points_and_outlines_are_no_boxes(text: str) -> None:
+    prediction = read(text)
+    assert not prediction.value
+    assert prediction.status == "unparsed"
+
+
+def test_brackets_go_before_a_pair_of_points() -> None:
+    assert corners(read("The mass [100, 100, 200, 200] spans (1,1),(9,9).")) == [A]
+    assert read("No target. The image spans (0,0),(1000,1000).").value == ()
 
 
 def test_repeated_brackets_end_the_reading_and_not_the_program() -> None:

@@ -33,6 +33,8 @@ PIECES = [
         "</box>",
         "<|box_start|>",
         "<loc_5>",
+        "<loc0005>",
+        "(1,2),(3,4)",
         "<answer>",
     ),
     *(
@@ -69,6 +71,8 @@ VALID = [
     "Most likely diagnosis: Glioma\n1. Abscess\n2. Lymphoma",
     "<think>hm</think>ANSWER: Axial T2.",
     "<|box_start|>(1,2),(3,4)<|box_end|><loc_1><loc_2><loc_3><loc_4>",
+    "<loc0001><loc0002><loc0003><loc0004> mass ; <loc0005><loc0006><loc0007><loc0008> cyst",
+    "mass(1,2),(3,4)cyst(5,6),(7,8)",
 ]
 garbage = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 anything = st.text(alphabet=st.characters(), max_size=60)
@@ -283,6 +287,9 @@ FAMILIES = [
         "<box>",
         "<box>(1,2),(3,4)</box>",
         "<loc_1>",
+        "<loc0001>",
+        "(1,2),(3,4)",
+        "(1,2),",
         "1. a ",
         "- a\n",
         "Diagnosis:\n",

@@ -17,18 +17,36 @@ from nova_bench.errors import UnknownNameError
 if TYPE_CHECKING:
     from nova_bench.backends.anthropic_messages import AnthropicMessages
     from nova_bench.backends.gemini import Gemini
+    from nova_bench.backends.hf_chat import HFChat
+    from nova_bench.backends.local_model import find_model
     from nova_bench.backends.openai_chat import OpenAIChat
     from nova_bench.backends.openai_responses import OpenAIResponses
     from nova_bench.backends.replay import Replay
+    from nova_bench.backends.vllm_engine import VllmEngine
+    from nova_bench.backends.vllm_server import ServedChat
 
-__all__ = ["AnthropicMessages", "Gemini", "OpenAIChat", "OpenAIResponses", "Replay"]
+__all__ = [
+    "AnthropicMessages",
+    "Gemini",
+    "HFChat",
+    "OpenAIChat",
+    "OpenAIResponses",
+    "Replay",
+    "ServedChat",
+    "VllmEngine",
+    "find_model",
+]
 
 _HOMES = {
     "AnthropicMessages": "nova_bench.backends.anthropic_messages",
     "Gemini": "nova_bench.backends.gemini",
+    "HFChat": "nova_bench.backends.hf_chat",
     "OpenAIChat": "nova_bench.backends.openai_chat",
     "OpenAIResponses": "nova_bench.backends.openai_responses",
     "Replay": "nova_bench.backends.replay",
+    "ServedChat": "nova_bench.backends.vllm_server",
+    "VllmEngine": "nova_bench.backends.vllm_engine",
+    "find_model": "nova_bench.backends.local_model",
 }
 
 

@@ -72,9 +72,10 @@ _REJECT_TEXT = re.compile(
 _FLAGGED = re.compile(r"flagged as potentially violating|usage polic", re.IGNORECASE)
 _TOO_LARGE_FOR_TIER = re.compile(r"request too large for .{0,80}(per min|TPM|RPM)", re.IGNORECASE | re.DOTALL)
 _TOO_MANY_TOKENS = re.compile(
-    r"max_tokens\D{0,60}too large: (\d+)\D{0,60}maximum context length is (\d+)", re.IGNORECASE
+    r"max(?:_completion)?_tokens\D{0,60}(?:too large: |=)(\d+)\D{0,60}(?:maximum context length is |greater than max_model_len=)(\d+)",
+    re.IGNORECASE,
 )
-"""vLLM, also of a request that is too long itself: only the numbers tell."""
+"""vLLM's older and newer words; the older ones also of a request that is too long itself: only the numbers tell."""
 _REFUSALS = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 _REFUSED_NAME = re.compile(r"(?:unsupported|unknown) (?:parameter|value): '([a-z_.]+)'", re.IGNORECASE)
 _NO_LOGPROBS = re.compile(r"logprobs", re.IGNORECASE)

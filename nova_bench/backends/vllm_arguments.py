@@ -1,0 +1,80 @@
+"""Options for vLLM's engine: names and values are checked by vLLM's own argument class, so that this file knows none of them.
+
+``-o tensor_parallel_size=2``, ``-o max_model_len=32k``, ``-o limit_mm_per_prompt='{"image": 4}'``: each text is converted as vLLM's own
+command line converts it (JSON for mappings, commas or JSON for lists), and a name that does not exist is answered by the closest one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from nova_bench.errors import UnknownNameError, UsageError
+
+
+def engine_arguments(given: Mapping[str, str], *, known: Collection[str] = ()) -> dict[str, Any]:
+    """Return what vLLM's ``AsyncEngineArgs`` takes, converted from texts.
+
+    Args:
+        given: Field names (dashes are as good as underscores) to texts.
+        known: Names of options that are not the engine's, for the closest match.
+
+    Raises:
+        UnknownNameError: The argument class has no such field.
+        UsageError: A text does not convert, or the field cannot be given as a text.
+    """
+    if not given:
+        return {}
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    fields = {field.name for field in dataclasses.fields(AsyncEngineArgs) if not field.name.startswith("_")}
+    parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser())
+    actions = {action.dest: action for action in parser._actions}
+    converted: dict[str, Any] = {}
+    for spelled, text in given.items():
+        name = spelled.replace("-", "_")
+        if name not in fields:
+            raise UnknownNameError("option", spelled, [*known, *sorted(fields)], "vLLM's engine arguments")
+        if name not in actions:
+            raise UsageError(f"option {name}={text!r}: vLLM takes it from Python code only, not as a text")
+        converted[name] = convert(name, text, actions[name])
+    return converted
+
+
+def convert(name: str, text: str, action: argparse.Action) -> Any:
+    """Return an option's text as the command line's own rule would.
+
+    Raises:
+        UsageError: It does not convert.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> convert("n", "4", parser.add_argument("--n", type=int))
+    4
+    >>> convert("f", "false", parser.add_argument("--f", action=argparse.BooleanOptionalAction))
+    False
+    >>> convert("l", "a,b", parser.add_argument("--l", nargs="+"))
+    ['a', 'b']
+    """
+    try:
+        if isinstance(action, argparse.BooleanOptionalAction) or action.nargs == 0:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                text.lower()
+            ]
+        kind = action.type if callable(action.type) else str
+        if action.nargs in ("+", "*"):
+            items = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
+            return [kind(str(item).strip()) for item in items]
+        value = kind(text)
+    except KeyError:
+        raise UsageError(f"option {name}={text!r}: expected true or false") from None
+    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+        raise UsageError(f"option {name}={text!r}: vLLM does not take this value: {error}") from None
+    choices = list(action.choices or ())
+    if choices and value not in choices:
+        shown = ", ".join(str(choice) for choice in choices if choice is not None)
+        raise UsageError(f"option {name}={text!r}: expected one of {shown}")
+    return value

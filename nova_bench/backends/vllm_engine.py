@@ -1,0 +1,302 @@
+"""vLLM in this process: requests are fed to its engine as slots become free, and leave it one by one as they are finished.
+
+The adapter talks to the engine as vLLM's own server does (``AsyncLLM`` and the checkpoint's renderer), without HTTP in between. One engine
+serves all tasks of a command. Images go in as RGB pictures named by their digest, so that vLLM need not hash their pixels to find
+what it has seen already.
+
+What is refused, and what becomes of it:
+
+| what | becomes |
+|---|---|
+| a prompt longer than the context, more images than the model takes, a picture that the model's image processor refuses | ``rejected`` |
+| any other error about one request (a schema that the grammar does not take) | ``error``: that sample fails |
+| a checkpoint without a chat template, an engine that died | the run ends; what was answered is kept |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import importlib.util
+import itertools
+import time
+import traceback
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from nova_bench.backends.flow import Stream, answer
+from nova_bench.backends.label_probs import TOP, label_probs
+from nova_bench.backends.local_model import LocalModel
+from nova_bench.backends.seen_size import read_processor_config, seen_size
+from nova_bench.backends.sent_images import fitted_size
+from nova_bench.backends.vllm_arguments import engine_arguments
+from nova_bench.backends.vllm_process import VllmProcess
+from nova_bench.errors import AdapterError, UsageError
+from nova_bench.images import Image
+from nova_bench.types import Finish, Request, Response, Usage
+
+OUR_OPTIONS = ("model", "revision", "trust_remote_code", "serve", "dtype", "max_pixels", "concurrency")
+"""Options of the adapter that are not passed on to the engine as they are."""
+
+_IMAGE_THREADS = 4
+_LONGEST_ERROR = 500
+_TOO_MUCH = frozenset({"input_tokens", "input_text", "prompt", "image"})
+"""What vLLM's errors name where a prompt is too long, or holds too many images."""
+_FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "repetition": "stop"}
+
+
+class VllmEngine:
+    """A checkpoint in vLLM's engine.
+
+    Args:
+        model: The checkpoint.
+        dtype: ``auto``, ``bfloat16``, ``float16``, ``float32``.
+        max_pixels: Pictures with more pixels are scaled down before the model's own processor sees them; 0 for none.
+        concurrency: Requests in the engine, at most; 0 for half as many again as it runs at a time, so that some are always ready.
+        engine: Any field of vLLM's ``AsyncEngineArgs``, as texts.
+
+    A temperature of None is 0 (greedy): a checkpoint's own generation config changes no answer.
+
+    Raises:
+        AdapterError: vLLM is not installed, or does not start with this checkpoint.
+        UsageError: A value does not fit.
+    """
+
+    def __init__(
+        self,
+        model: LocalModel,
+        *,
+        dtype: str = "auto",
+        max_pixels: int = 0,
+        concurrency: int = 0,
+        engine: Mapping[str, str] | None = None,
+    ) -> None:
+        if importlib.util.find_spec("vllm") is None:
+            raise AdapterError('package "vllm" is not installed; install it with: pip install vllm')
+        if max_pixels < 0 or concurrency < 0:
+            raise UsageError(
+                f"max_pixels={max_pixels}, concurrency={concurrency}: expected 0 or a positive number"
+            )
+        self.model = model
+        self._max_pixels = max_pixels
+        self._numbers = itertools.count()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._has_said_death = False
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            _IMAGE_THREADS, thread_name_prefix="nova-bench-image"
+        )
+
+        def arguments() -> Mapping[str, Any]:
+            return {
+                "disable_log_stats": True,
+                "generation_config": "vllm",
+                **engine_arguments({"dtype": dtype, **(engine or {})}, known=OUR_OPTIONS),
+                "model": str(model.path),
+                "trust_remote_code": model.trust_remote_code,
+            }
+
+        self._process = VllmProcess(arguments, self._check)
+        config = self._process.engine.vllm_config
+        n_running = int(config.scheduler_config.max_num_seqs)
+        self.concurrency = concurrency or n_running + max(4, n_running // 2)
+        """Requests in the engine, at most."""
+        self._shown = f"{model.shown}@{model.commit}" if model.commit else model.shown
+        changed = getattr(config.model_config.multimodal_config, "mm_processor_kwargs", None) or {}
+        self._processor_config = {**read_processor_config(model.path), **changed}
+        atexit.register(
+            self.close
+        )  # before multiprocessing's own exit, which waits for the engine without end
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return which weights answer."""
+        return self.model.identity()
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Answer requests as they come; see `nova_bench.adapter` for the contract."""
+        stream = answer(requests, self._connect, concurrency=self.concurrency)
+        self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """Cancel what is in flight and end the engine within 5 seconds; from any thread."""
+        atexit.unregister(self.close)
+        # The engine first: what is in flight then ends by itself.
+        self._process.close()
+        for stream in list(self._streams):
+            stream.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _check(self, engine: Any) -> None:
+        """Refuse a checkpoint without a chat template before anything is asked."""
+        from vllm.renderers.params import ChatParams
+
+        self._chat_params = ChatParams()
+        try:
+            engine.renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
+        except Exception as error:
+            raise AdapterError(
+                f"{self.model.name} has no chat template that can be used ({_short(error)}); an instruction-tuned checkpoint brings one in "
+                "tokenizer_config.json or chat_template.jinja"
+            ) from error
+
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncIterator[Callable[[Request], Awaitable[Response]]]:
+        async def send(request: Request) -> Response:
+            # The engine's sockets belong to its own loop, which outlives this stream's.
+            return await asyncio.wrap_future(self._process.submit(self._answer(request)))
+
+        yield send
+
+    async def _answer(self, request: Request) -> Response:
+        """Answer one request, on the engine's loop."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        began = time.monotonic()
+        try:
+            content, sizes = await self._content(request)
+            prompt = await self._render(request, content)
+            if isinstance(prompt, Response):
+                return prompt
+            output: Any = None
+            async for output in self._process.engine.generate(
+                prompt, self._params(request), str(next(self._numbers))
+            ):
+                pass
+        except EngineDeadError:
+            if self._has_said_death:  # one long message a run is enough
+                raise AdapterError("vLLM's engine died") from None
+            self._has_said_death = True
+            raise self._process.death() from None
+        except Exception as error:
+            if _is_too_much(error):
+                return Response(request.id, finish="rejected", error=_short(error))
+            return Response(request.id, finish="error", error=_short(error))
+        return self._response(request, output, sizes, time.monotonic() - began)
+
+    async def _content(
+        self, request: Request
+    ) -> tuple[str | list[dict[str, Any]], tuple[tuple[int, int], ...]]:
+        """Return a message's content, and the size in which the model sees each image."""
+        if not request.images:
+            return request.text, ()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._content_with_images, request
+        )
+
+    def _content_with_images(
+        self, request: Request
+    ) -> tuple[list[dict[str, Any]], tuple[tuple[int, int], ...]]:
+        content: list[dict[str, Any]] = []
+        sizes = []
+        for part in request.parts:
+            if isinstance(part, str):
+                content.append({"type": "text", "text": part})
+                continue
+            picture = self._picture(part)
+            sizes.append(seen_size(self._processor_config, picture.size) or picture.size)
+            content.append({"type": "image_pil", "image_pil": picture, "uuid": part.digest})
+        is_unchanged = tuple(sizes) == tuple(image.size for image in request.images)
+        return content, () if is_unchanged else tuple(sizes)
+
+    def _picture(self, image: Image) -> Any:
+        import PIL.Image
+
+        picture = image.pil().convert("RGB")
+        size = fitted_size(picture.size, self._max_pixels) if self._max_pixels else picture.size
+        return picture if size == picture.size else picture.resize(size, PIL.Image.Resampling.LANCZOS)
+
+    async def _render(self, request: Request, content: str | list[dict[str, Any]]) -> Any:
+        """Return what the engine takes, or the response where the model's processor refuses the picture."""
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if request.system is not None:
+            messages.insert(0, {"role": "system", "content": request.system})
+        try:
+            _, (prompt,) = await self._process.engine.renderer.render_chat_async(
+                [messages], self._chat_params
+            )
+        except ValueError as error:
+            if request.images and _is_of_image_processor(error):
+                return Response(request.id, finish="rejected", error=_short(error))
+            raise
+        return prompt
+
+    def _params(self, request: Request) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        params = request.params
+        schema = params.json_schema
+        return SamplingParams(
+            temperature=params.temperature or 0.0,
+            max_tokens=params.max_tokens,  # None: what the context has room for
+            seed=params.seed,
+            stop=list(params.stop),
+            logprobs=TOP if "label_probs" in request.outputs else None,
+            structured_outputs=None if schema is None else StructuredOutputsParams(json=dict(schema)),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _response(
+        self, request: Request, output: Any, sizes: tuple[tuple[int, int], ...], seconds: float
+    ) -> Response:
+        made = output.outputs[0]
+        if made.finish_reason not in _FINISH:
+            return Response(request.id, finish="error", error=f"vLLM ended the request: {made.finish_reason}")
+        probs = None
+        if "label_probs" in request.outputs:
+            probs = label_probs(_positions(made), request.labels)
+        return Response(
+            request.id,
+            made.text,
+            finish=_FINISH[made.finish_reason],
+            arrays={} if probs is None else {"label_probs": probs},
+            model=self._shown,
+            image_sizes=sizes,
+            dropped=("label_probs",) if "label_probs" in request.outputs and probs is None else (),
+            usage=Usage(
+                input_tokens=len(output.prompt_token_ids or ()) or None,
+                output_tokens=len(made.token_ids),
+                cached_tokens=output.num_cached_tokens,
+            ),
+            seconds=seconds,
+        )
+
+
+def _positions(made: Any) -> list[dict[str, Any]]:
+    """Return the positions of an answer in the form that `label_probs` reads."""
+    positions = []
+    for token_id, listed in zip(made.token_ids, made.logprobs or (), strict=False):
+        entries = {
+            key: {"token": entry.decoded_token or "", "logprob": entry.logprob}
+            for key, entry in listed.items()
+        }
+        chosen = entries.get(token_id)
+        if chosen is not None:
+            positions.append({**chosen, "top_logprobs": list(entries.values())})
+    return positions
+
+
+def _is_too_much(error: Exception) -> bool:
+    """Whether vLLM says that the prompt is longer than the context, or holds more images than the model takes."""
+    from vllm.exceptions import VLLMValidationError
+
+    return isinstance(error, VLLMValidationError) and error.parameter in _TOO_MUCH
+
+
+def _is_of_image_processor(error: BaseException) -> bool:
+    """Whether the checkpoint's image processor refused a value: a picture of a shape that it does not take."""
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = traceback.extract_tb(cause.__traceback__)
+        if isinstance(cause, ValueError) and frames and "image_process" in frames[-1].filename:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _short(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]} ..."
