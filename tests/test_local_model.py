@@ -568,3 +568,20 @@ def test_foreign_code_is_said_before_the_run_and_with_every_number(tmp_path: Pat
     assert all(
         cell["signature"]["provenance"]["remote_code"] is None for cell in json.loads(plain.stdout)["cells"]
     )
+
+
+def test_foreign_code_is_said_in_the_fairness_document(tmp_path: Path, adapter: Path) -> None:
+    folder = checkpoint(tmp_path / "m")
+    words = ("run", "fmbench_vqa", "--data", "mini", "--limit", "12", "--model", f"{adapter}:{folder}")
+    nova(tmp_path, *words, "-o", "trust_remote_code=true", "--out", "trusting")
+    quick = ("--resamples", "100", "--permutations", "99", "--min-n", "2")
+    done = nova(tmp_path, "fairness", "trusting", "--json", "--out", "page", *quick)
+    document = json.loads(done.stdout)
+    assert document["comparisons"]
+    for run in document["runs"]:
+        assert run["synthetic"] is True
+        assert "trust_remote_code: Python code that came with it (model m, sha256 " in run["caution"]
+    for entry in document["comparisons"]:
+        assert entry["signature"]["provenance"]["remote_code"]["model"] == "m"
+    (page,) = (tmp_path / "page").glob("*.html")
+    assert "had a part in every number" in page.read_text(encoding="utf-8")
