@@ -83,6 +83,13 @@ def _end(server: subprocess.Popen[bytes], seconds: float) -> None:
         server.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         server.wait(1)
+    with contextlib.suppress(
+        ChildProcessError
+    ):  # until there is none: the dead ones of the server are ours to bury
+        while (
+            time.monotonic() < until + 1 and os.waitpid(-1, os.WNOHANG) != (0, 0) or descendants(os.getpid())
+        ):
+            pass
     if sys.platform != "linux":  # nobody can be listed there; this ends the guard too
         os.killpg(0, signal.SIGKILL)
 

@@ -28,7 +28,7 @@ import nova_bench as nb
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.types import GenParams, Image, Request, Response
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # vLLM and torch warn at import
 
 CONTEXT = 1024
 GREEDY = GenParams(max_tokens=12, temperature=0.0)
@@ -100,11 +100,26 @@ def served(sharp: Path) -> Iterator[nb.Model]:
             "length",
         )
         yield model
-        below = psutil.Process().children(recursive=True)
+        found = psutil.Process().children(recursive=True)
         began = time.monotonic()
         model.close()
         assert time.monotonic() - began < 5
-        assert not psutil.wait_procs(below, timeout=1)[1]
+        assert gone(found)
+
+
+def gone(processes: list[psutil.Process], seconds: float = 1.0) -> bool:
+    """Return whether all have ended soon; those that only wait to be buried by their parent have."""
+    until = time.monotonic() + seconds
+    while any(map(_lives, processes)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not any(map(_lives, processes))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def answers(model: nb.Model, *requests: Request) -> dict[str, Response]:
@@ -194,7 +209,7 @@ def test_label_probs_are_those_of_the_weights(served: nb.Model, sharp: Path) -> 
 
 def test_seed_decides_what_is_drawn(served: nb.Model) -> None:
     drawn = {
-        name: GenParams(max_tokens=30, temperature=5.0, seed=seed)
+        name: GenParams(max_tokens=30, temperature=2.0, seed=seed)
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     }
     got = answers(served, *(ask(name, QUESTION, params=params) for name, params in drawn.items()))
@@ -358,7 +373,7 @@ def test_server_that_dies_ends_the_run_resumable_with_its_log(sharp: Path, tmp_p
     assert "ended in the middle of the run" in said
     assert "EngineCore" in said or "Engine" in said  # of the log
     assert "the same command goes on" in said
-    assert not psutil.wait_procs(found, timeout=1)[1]
+    assert gone(found)
     logged = final_ids(tmp_path / "run")
     assert 3 <= len(logged) < 68
     again = nova(tmp_path, *what, env={"VLLM_CPU_KVCACHE_SPACE": "1"}, timeout=300)
@@ -385,7 +400,7 @@ def test_server_that_takes_too_long_is_ended(sharp: Path, tmp_path: Path) -> Non
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "-o start_timeout=SECONDS" in said
-    assert not psutil.wait_procs(found, timeout=1)[1]
+    assert gone(found)
 
 
 def test_second_interrupt_ends_a_server_that_is_starting(sharp: Path, tmp_path: Path) -> None:
@@ -401,7 +416,7 @@ def test_second_interrupt_ends_a_server_that_is_starting(sharp: Path, tmp_path: 
     assert process.returncode == 1
     assert "stopped" in said
     assert time.monotonic() - began < 15  # of which the report takes some
-    assert not psutil.wait_procs(found, timeout=1)[1]
+    assert gone(found)
 
 
 def test_complete_run_starts_no_server(sharp: Path, tmp_path: Path) -> None:
