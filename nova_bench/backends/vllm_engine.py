@@ -45,6 +45,9 @@ _IMAGE_THREADS = 4
 _LONGEST_ERROR = 500
 _TOO_MUCH = frozenset({"input_tokens", "input_text", "prompt", "image"})
 """What vLLM's errors name where a prompt is too long, or holds too many images."""
+_ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+"""JSON on one line, with or without a blank after commas and colons. JSON allows any white space anywhere, and a weak model goes on with
+it until its tokens are used up: nothing of such an answer parses."""
 _FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
@@ -93,6 +96,7 @@ class VllmEngine:
             return {
                 "disable_log_stats": True,
                 "generation_config": "vllm",
+                "structured_outputs_config": {"backend": "guidance"},
                 **engine_arguments({"dtype": dtype, **(engine or {})}, known=OUR_OPTIONS),
                 "model": str(model.path),
                 "trust_remote_code": model.trust_remote_code,
@@ -103,10 +107,13 @@ class VllmEngine:
         n_running = int(config.scheduler_config.max_num_seqs)
         self.concurrency = concurrency or n_running + max(4, n_running // 2)
         """Requests in the engine, at most."""
+        self._is_guided = config.structured_outputs_config.backend == "guidance"
         self._shown = f"{model.shown}@{model.commit}" if model.commit else model.shown
         changed = getattr(config.model_config.multimodal_config, "mm_processor_kwargs", None) or {}
         self._processor_config = {**read_processor_config(model.path), **changed}
-        atexit.register(self.close)  # before multiprocessing's own exit, which waits for the engine without end
+        atexit.register(
+            self.close
+        )  # before multiprocessing's own exit, which waits for the engine without end
 
     def identity(self) -> Mapping[str, Any]:
         """Return which weights answer."""
@@ -159,10 +166,10 @@ class VllmEngine:
             if isinstance(prompt, Response):
                 return prompt
             output: Any = None
-            async for output in self._process.engine.generate(
+            async for made in self._process.engine.generate(
                 prompt, self._params(request), str(next(self._numbers))
             ):
-                pass
+                output = made  # one, the finished one (FINAL_ONLY)
         except EngineDeadError:
             if self._has_said_death:  # one long message a run is enough
                 raise AdapterError("vLLM's engine died") from None
@@ -180,7 +187,9 @@ class VllmEngine:
         """Return a message's content, and the size in which the model sees each image."""
         if not request.images:
             return request.text, ()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._content_with_images, request)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._content_with_images, request
+        )
 
     def _content_with_images(
         self, request: Request
@@ -210,7 +219,9 @@ class VllmEngine:
         if request.system is not None:
             messages.insert(0, {"role": "system", "content": request.system})
         try:
-            _, (prompt,) = await self._process.engine.renderer.render_chat_async([messages], self._chat_params)
+            _, (prompt,) = await self._process.engine.renderer.render_chat_async(
+                [messages], self._chat_params
+            )
         except ValueError as error:
             if request.images and _is_of_image_processor(error):
                 return Response(request.id, finish="rejected", error=_short(error))
@@ -222,14 +233,16 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         params = request.params
-        schema = params.json_schema
+        schema = None if params.json_schema is None else dict(params.json_schema)
+        if schema is not None and self._is_guided:
+            schema.setdefault("x-guidance", _ONE_LINE)
         return SamplingParams(
             temperature=params.temperature or 0.0,
             max_tokens=params.max_tokens,  # None: what the context has room for
             seed=params.seed,
             stop=list(params.stop),
             logprobs=TOP if "label_probs" in request.outputs else None,
-            structured_outputs=None if schema is None else StructuredOutputsParams(json=dict(schema)),
+            structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -238,9 +251,7 @@ class VllmEngine:
     ) -> Response:
         made = output.outputs[0]
         if made.finish_reason not in _FINISH:
-            return Response(
-                request.id, finish="error", error=f"vLLM ended the request: {made.finish_reason}"
-            )
+            return Response(request.id, finish="error", error=f"vLLM ended the request: {made.finish_reason}")
         probs = None
         if "label_probs" in request.outputs:
             probs = label_probs(_positions(made), request.labels)
@@ -294,5 +305,9 @@ def _is_of_image_processor(error: BaseException) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
+    """Return an error's text; of what it was raised from, where vLLM only says that something failed."""
+    said = error
+    while said.__cause__ is not None:
+        said = said.__cause__
+    text = str(said) or type(said).__name__
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]} ..."
