@@ -43,6 +43,9 @@ OUR_OPTIONS = ("model", "revision", "trust_remote_code", "serve", "dtype", "max_
 
 _IMAGE_THREADS = 4
 _LONGEST_ERROR = 500
+_TRIES = 3
+"""The renderer sends a picture once and later its name alone. Where the request that held it never reached the engine (a schema that was
+refused, a cancelled one), the engine ends the next one with an error, and the renderer then sends the picture again."""
 _TOO_MUCH = frozenset({"input_tokens", "input_text", "prompt", "image"})
 """What vLLM's errors name where a prompt is too long, or holds too many images."""
 _ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
@@ -137,10 +140,20 @@ class VllmEngine:
     def _check(self, engine: Any) -> None:
         """Refuse a checkpoint without a chat template before anything is asked."""
         from vllm.renderers.params import ChatParams
+        from vllm.tokenizers.mistral import is_mistral_tokenizer
 
-        self._chat_params = ChatParams()
+        # As vLLM's own LLM.chat does; the defaults of these classes leave out the assistant's turn, and begin the text twice.
+        renderer = engine.renderer
+        self._chat_params = ChatParams(
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "continue_final_message": False,
+                "tokenize": is_mistral_tokenizer(renderer.tokenizer),
+            }
+        )
+        self._tok_params = renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         try:
-            engine.renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
+            renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
         except Exception as error:
             raise AdapterError(
                 f"{self.model.name} has no chat template that can be used ({_short(error)}); an instruction-tuned checkpoint brings one in "
@@ -162,14 +175,17 @@ class VllmEngine:
         began = time.monotonic()
         try:
             content, sizes = await self._content(request)
-            prompt = await self._render(request, content)
-            if isinstance(prompt, Response):
-                return prompt
-            output: Any = None
-            async for made in self._process.engine.generate(
-                prompt, self._params(request), str(next(self._numbers))
-            ):
-                output = made  # one, the finished one (FINAL_ONLY)
+            for _ in range(_TRIES):
+                prompt = await self._render(request, content)
+                if isinstance(prompt, Response):
+                    return prompt
+                output: Any = None
+                async for made in self._process.engine.generate(
+                    prompt, self._params(request), str(next(self._numbers))
+                ):
+                    output = made  # one, the finished one (FINAL_ONLY)
+                if output.outputs[0].finish_reason != "error":
+                    break
         except EngineDeadError:
             if self._has_said_death:  # one long message a run is enough
                 raise AdapterError("vLLM's engine died") from None
@@ -220,7 +236,7 @@ class VllmEngine:
             messages.insert(0, {"role": "system", "content": request.system})
         try:
             _, (prompt,) = await self._process.engine.renderer.render_chat_async(
-                [messages], self._chat_params
+                [messages], self._chat_params, self._tok_params
             )
         except ValueError as error:
             if request.images and _is_of_image_processor(error):

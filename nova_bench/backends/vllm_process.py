@@ -65,6 +65,8 @@ class VllmProcess:
             # this process's own. Its words belong to the log: it complains about shared memory of processes that we had to kill.
             resource_tracker.ensure_running()
         self._strangers = self._children()
+        self._known: dict[int, Any] = {}
+        """Processes of the engine seen so far: a worker whose engine was killed is no descendant of ours any more."""
         self._guard = ChildGuard()
         ready: Future[None] = Future()
         try:
@@ -188,11 +190,10 @@ class VllmProcess:
         return {process.pid: process for process in psutil.Process().children(recursive=True)}
 
     def _own_children(self) -> list[Any]:
-        return [
-            process
-            for pid, process in self._children().items()
-            if pid not in self._strangers and pid != self._guard.pid
-        ]
+        for pid, process in self._children().items():
+            if pid not in self._strangers and pid != self._guard.pid:
+                self._known.setdefault(pid, process)
+        return list(self._known.values())
 
     def _guard_children(self) -> None:
         for process in self._own_children():
