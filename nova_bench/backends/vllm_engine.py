@@ -140,7 +140,7 @@ class VllmEngine:
     def _check(self, engine: Any) -> None:
         """Refuse a checkpoint without a chat template before anything is asked."""
         from vllm.renderers.params import ChatParams
-        from vllm.tokenizers.mistral import is_mistral_tokenizer
+        from vllm.utils.mistral import is_mistral_tokenizer
 
         # As vLLM's own LLM.chat does; the defaults of these classes leave out the assistant's turn, and begin the text twice.
         renderer = engine.renderer
