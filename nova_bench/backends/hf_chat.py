@@ -53,7 +53,7 @@ class HFChat:
         max_pixels: Larger pictures are scaled down to so many pixels; 0 for never.
         json_schema: Whether answers are held to the request's schema, which needs xgrammar; if not, the schema counts as dropped.
 
-    A temperature of None is 0, which is greedy. The model is loaded when the first request is asked for.
+    A temperature of None is 0, which is greedy. Without a seed, sampling repeats as well. The model is loaded when the first request is asked for.
 
     Raises:
         AdapterError: A package is not installed.
@@ -262,7 +262,7 @@ class HFChat:
             made = checkpoint.model.generate(
                 **inputs,
                 generation_config=config,
-                logits_processor=transformers.LogitsProcessorList([rows.choose] if rows.has_choice else []),
+                logits_processor=transformers.LogitsProcessorList([rows.choose]),
                 stopping_criteria=transformers.StoppingCriteriaList([rows.ended]),
             )
         tokens = made[:, n_prompt:].tolist()

@@ -149,6 +149,8 @@ class _Row:
         self.limit = limit
         self.matcher = matcher
         self.is_ended = False
+        self.is_broken = False
+        """Whether the model gave no numbers."""
         self.stopped_at: int | None = None
         """How many tokens there were when a stop text was complete."""
         self.temperature = request.params.temperature or 0.0
@@ -202,14 +204,12 @@ class Rows:
         self._probed = [i for i, row in enumerate(self.rows) if row.wants_probs]
         self._mask = grammars.mask(len(self.rows)) if grammars is not None and self._held else None
 
-    @property
-    def has_choice(self) -> bool:
-        """Whether any row needs more than its likeliest token."""
-        return bool(self._sampled or self._held or self._probed)
-
     def choose(self, input_ids: Any, scores: Any) -> Any:
         """Make the token that each row goes on with the likeliest one (a logits processor)."""
         is_first = input_ids.shape[1] == self._n_prompt
+        if is_first:  # float16 overflows in models that were trained in bfloat16; to look once costs nothing
+            for row, is_broken in zip(self.rows, scores.isnan().any(-1).tolist(), strict=True):
+                row.is_broken = row.is_ended = is_broken
         last = None if is_first else input_ids[:, -1].tolist()
         if self._probed:
             self._probe(scores, last)
@@ -251,6 +251,9 @@ class Rows:
             known: Further fields of the response.
         """
         row = self.rows[i]
+        if row.is_broken:
+            error = "the model's logits are no numbers (NaN); its precision does not suffice: use -o dtype=bfloat16 or float32"
+            return Response(row.request.id, finish="error", error=error, **known)
         tokens = list(tokens[: row.limit if row.stopped_at is None else row.stopped_at])
         finish: Finish = "length" if row.stopped_at is None else "stop"
         end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
