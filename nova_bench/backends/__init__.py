@@ -17,6 +17,7 @@ from nova_bench.errors import UnknownNameError
 if TYPE_CHECKING:
     from nova_bench.backends.anthropic_messages import AnthropicMessages
     from nova_bench.backends.gemini import Gemini
+    from nova_bench.backends.hf_chat import HFChat
     from nova_bench.backends.local_model import find_model
     from nova_bench.backends.openai_chat import OpenAIChat
     from nova_bench.backends.openai_responses import OpenAIResponses
