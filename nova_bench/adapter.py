@@ -175,7 +175,7 @@ def read_options(load: Callable[..., Any], given: Mapping[str, str], where: str)
             options[name] = _converted(name, text, parameters[name])
         elif name in ENGINE_OPTIONS:
             continue
-        elif passed_on:
+        elif passed_on and name.replace("-", "_") not in known:  # not a way around an option's own checks
             options[name] = text
         else:
             raise UnknownNameError("option", name, known, f"adapter {where}")
@@ -186,6 +186,22 @@ def own_identity(adapter: Adapter) -> dict[str, Any]:
     """Return what an adapter that is ready says of itself that decides whether a run may be continued; most say nothing."""
     identity = getattr(adapter, "identity", None)
     return dict(identity()) if callable(identity) else {}
+
+
+def remote_code(identity: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return whose code a model's answers come from where a checkpoint's own Python was allowed to run; None for the ordinary model.
+
+    Args:
+        identity: `Model.identity`, or what a run's manifest recorded of it.
+
+    >>> remote_code({"model": "acme/vlm", "revision": "0" * 40, "trust_remote_code": True})
+    {'model': 'acme/vlm', 'commit': '0000000000000000000000000000000000000000'}
+    >>> remote_code({"model": "acme/vlm", "trust_remote_code": False})
+    """
+    if str(identity.get("trust_remote_code", "")).lower() not in ("true", "1", "yes"):
+        return None
+    said = {"model": "model", "revision": "commit", "weights": "sha256"}
+    return {shown: str(identity[key]) for key, shown in said.items() if identity.get(key)}
 
 
 def _converted(name: str, text: str, parameter: inspect.Parameter) -> Any:

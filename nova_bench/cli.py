@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
-from nova_bench.errors import LimitReachedError, NovaBenchError, UsageError
+from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
 
 if TYPE_CHECKING:
     from nova_bench.adapter import Model
@@ -31,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         100_000, 20, 50
     )  # a run keeps what it reads; looking for garbage in it was a tenth of a resume
     try:
-        code: int = parsed.verb(parsed)
+        with _said_plainly():
+            code: int = parsed.verb(parsed)
         sys.stdout.flush()
         return code
     except UsageError as error:
@@ -45,6 +48,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, a closed pager) has what it wanted; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+@contextlib.contextmanager
+def _said_plainly() -> Iterator[None]:
+    """Print warnings of foreign code as sentences, whatever filters Python was started with: nobody is to overlook one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", RemoteCodeWarning)
+        show = warnings.showwarning
+
+        def plainly(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, RemoteCodeWarning):
+                print(f"nova-bench: {message}", file=sys.stderr)
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = plainly
+        yield
 
 
 def _complain(error: NovaBenchError, code: int) -> int:

@@ -200,7 +200,13 @@ def _number(found: Estimate) -> dict[str, Any]:
 def _signature(run: Run, metric: Metric, settings: FairnessSettings) -> dict[str, Any]:
     """Return the signature of a difference: that of the swapped run's cell, with what it is set against."""
     signature = cell_signature(
-        run.plan, run.scored, metric, resamples=settings.resamples, seed=settings.seed, versions=versions()
+        run.plan,
+        run.scored,
+        metric,
+        resamples=settings.resamples,
+        seed=settings.seed,
+        versions=versions(),
+        remote_code=run.remote_code,
     )
     return seal({**signature["protocol"], "against": f"demographics={STATED}"}, signature["provenance"])
 

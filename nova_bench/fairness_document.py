@@ -130,6 +130,8 @@ class Subject:
     signature: Callable[[Metric], Mapping[str, Any]]
     notes: Mapping[str, str]
     """Attribute to what must be said about its values."""
+    is_synthetic: bool = False
+    """Whether the data are made up; `caution` says so, and may say other things."""
 
 
 def document(
@@ -165,7 +167,7 @@ def document(
             "model": subject.model,
             "task": subject.task,
             "folder": subject.folder,
-            "synthetic": subject.caution is not None,
+            "synthetic": subject.is_synthetic,
             "caution": subject.caution,
         }
         for subject in subjects

@@ -92,7 +92,13 @@ def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
 
     def signature(metric: Metric) -> Mapping[str, Any]:
         return cell_signature(
-            run.plan, scored, metric, resamples=settings.resamples, seed=settings.seed, versions=known
+            run.plan,
+            scored,
+            metric,
+            resamples=settings.resamples,
+            seed=settings.seed,
+            versions=known,
+            remote_code=run.remote_code,
         )
 
     return Subject(
@@ -100,7 +106,7 @@ def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
         model=run.model,
         task=run.plan.spelling,
         folder=str(run.folder),
-        caution=caution(run.plan),
+        caution=caution(run.plan, run.remote_code),
         headline=task.headline,
         metrics=task.metrics,
         attributes=task.demographics,
@@ -108,4 +114,5 @@ def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
         missing=missing,
         signature=signature,
         notes={},
+        is_synthetic=run.plan.data.is_synthetic,
     )

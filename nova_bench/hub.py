@@ -1,21 +1,26 @@
-"""One snapshot of a hub data set, in the hub client's own cache: found there, or downloaded, or a clear word on why not.
+"""One snapshot of a hub data set or model, in the hub client's own cache: found there, or downloaded, or a clear word on why not.
 
-`fetch_snapshot` is for a data set with a table that names its files, `fetch_listed` for one whose files are known from its listing.
+`fetch_snapshot` is for a data set with a table that names its files, `fetch_listed` for one whose files are known from its listing,
+`fetch_model` for a model.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
-from nova_bench.errors import DataError
+from nova_bench.errors import AdapterError, DataError, NovaBenchError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOADS = 8  # files at once, what the hub's own client does
+_CONFIG = "config.json"  # what every model has that its libraries can load
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+_Kind = Literal["dataset", "model"]
 
 
 def fetch_snapshot(
@@ -135,18 +140,87 @@ def fetch_listed(
     return folder
 
 
-def fetch_model(repository: str, revision: str) -> Path:
-    """Return the folder of a model's snapshot, named by its commit."""
+def fetch_model(
+    repository: str,
+    revision: str,
+    *,
+    choose: Callable[[Sequence[str]], Sequence[str]],
+    is_complete: Callable[[Path], bool],
+    ways: str = "",
+) -> Path:
+    """Return the folder of a model's snapshot, named by its commit; downloads what is not there yet, with the client's own progress bars.
+
+    The hub is asked what the commit holds whenever it can be reached: nothing in a folder says whether a small file (a processor's
+    settings) is missing from it. Weights come last, so that a folder whose weights are complete has the rest too.
+
+    Args:
+        repository: ``owner/name`` of a model.
+        revision: Branch, tag or commit. While the hub is out of reach, a branch stands for the commit of the last time.
+        choose: From the repository's listing to the files that are needed, those to download last at the end.
+        is_complete: Whether a folder can be used though the hub cannot be asked.
+        ways: What the user can do instead, added to messages.
+
+    Raises:
+        AdapterError: The hub is out of reach or refuses, there is no such model or revision, or no room for it.
+    """
     import huggingface_hub as hub
 
-    return Path(hub.snapshot_download(repository, revision=revision))
+    here = _snapshot_here(repository, _CONFIG, revision, "model")
+    try:
+        names, sizes, commit = _listing(repository, revision)
+        wanted = choose(names)
+        folder = _snapshot(hub.hf_hub_download(repository, _CONFIG, revision=revision), _CONFIG)
+        if folder.name != commit:  # the branch moved between the two calls
+            names, sizes, commit = _listing(repository, folder.name)
+            wanted = choose(names)
+        missing = _missing(folder, lambda _: wanted)
+        _check_room(repository, sum(sizes.get(name, 0) for name in missing))
+        for last in (False, True):
+            part = [name for name in missing if name.endswith(_WEIGHTS) is last]
+            _download(repository, folder, part, None, "model")
+    except Exception as error:
+        if isinstance(error, NovaBenchError):
+            raise
+        explained = _explain(error, repository, _CONFIG, revision, False, "model")
+        if explained is None:
+            raise
+        out_of_reach, message = explained
+        if out_of_reach and here is not None and is_complete(here):
+            return here
+        raise AdapterError(f"{message} {ways}".strip()) from error
+    return folder
 
 
-def _snapshot_here(repository: str, table: str, revision: str) -> Path | None:
+def _listing(repository: str, revision: str) -> tuple[list[str], dict[str, int], str]:
+    """Return what a model's revision holds: paths, sizes in bytes where they are known, and its commit."""
+    import huggingface_hub as hub
+
+    asked = hub.HfApi().model_info(
+        repository, revision=revision, files_metadata=True, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT
+    )
+    siblings = asked.siblings or ()
+    sizes = {sibling.rfilename: sibling.size for sibling in siblings if sibling.size is not None}
+    return [sibling.rfilename for sibling in siblings], sizes, str(asked.sha)
+
+
+def _check_room(repository: str, n_bytes: int) -> None:
+    """Refuse a download that the disk has no room for: the client would find out after hours."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.is_dir())).free
+    if n_bytes > free:
+        raise AdapterError(
+            f"{repository} needs {n_bytes / 1e9:.1f} GB more in {cache}, and {free / 1e9:.1f} GB are free there. Make room "
+            "(`hf cache ls`, `hf cache rm`), or set HF_HOME to a folder on a larger disk."
+        )
+
+
+def _snapshot_here(repository: str, table: str, revision: str, kind: _Kind = "dataset") -> Path | None:
     """Return the snapshot folder that the client's cache has for a revision, if it holds the table."""
     import huggingface_hub as hub
 
-    found = hub.try_to_load_from_cache(repository, table, revision=revision, repo_type="dataset")
+    found = hub.try_to_load_from_cache(repository, table, revision=revision, repo_type=kind)
     return _snapshot(found, table) if isinstance(found, str) else None
 
 
@@ -161,7 +235,11 @@ def _missing(folder: Path, files: Callable[[Path], Iterable[str]]) -> list[str]:
 
 
 def _download(
-    repository: str, folder: Path, paths: list[str], progress: Callable[[int, int], None] | None
+    repository: str,
+    folder: Path,
+    paths: list[str],
+    progress: Callable[[int, int], None] | None,
+    kind: _Kind = "dataset",
 ) -> None:
     """Download files of a snapshot, several at a time; one that the repository lacks is left out."""
     import huggingface_hub as hub
@@ -176,7 +254,11 @@ def _download(
     def download(path: str) -> None:
         try:
             hub.hf_hub_download(
-                repository, path, repo_type="dataset", revision=folder.name, tqdm_class=Silent
+                repository,
+                path,
+                repo_type=kind,
+                revision=folder.name,
+                tqdm_class=Silent if kind == "dataset" else None,
             )
         except hub.errors.LocalEntryNotFoundError:
             raise  # the network failed and the cache has no copy; a kind of the next
@@ -194,7 +276,12 @@ def _download(
 
 
 def _explain(
-    error: Exception, repository: str, table: str, revision: str, recorded: bool
+    error: Exception,
+    repository: str,
+    table: str,
+    revision: str,
+    recorded: bool,
+    kind: _Kind = "dataset",
 ) -> tuple[bool, str] | None:
     """Return whether the hub is out of reach and what to tell the user; None for an error that has nothing to do with the hub."""
     from huggingface_hub import constants, errors
@@ -223,7 +310,7 @@ def _explain(
         if isinstance(error, OSError):
             return False, f"{repository} cannot be downloaded into {constants.HF_HUB_CACHE}: {error}."
         return None
-    page = f"{constants.ENDPOINT}/datasets/{repository}"
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repository}"
     status = answer.response.status_code
     if status == 429 or status >= 500:
         return True, f"the hub cannot serve {repository} just now ({status}); the same command goes on later."
@@ -250,7 +337,8 @@ def _explain(
             "allowed to read gated repositories."
         )
     if status == 404:
-        return False, f"the hub has no data set {repository} (404); see {page}."
+        what = "data set" if kind == "dataset" else "model"
+        return False, f"the hub has no {what} {repository} (404); see {page}."
     return False, f"the hub answered {status} for {repository}: {_first_line(answer)}."
 
 

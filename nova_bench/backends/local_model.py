@@ -6,14 +6,15 @@ checkpoint's own Python code runs only with ``trust_remote_code``, which needs c
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nova_bench.errors import AdapterError, RemoteCodeWarning, UsageError
+from nova_bench.backends.checkpoint import check_checkpoint, foreign_code, needed_files
+from nova_bench.backends.weights_digest import weights_digest
+from nova_bench.errors import AdapterError, NovaBenchError, RemoteCodeWarning, UsageError
 from nova_bench.hub import fetch_model
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -55,6 +56,8 @@ class LocalModel:
 def find_model(model: str, *, revision: str = "", trust_remote_code: bool = False) -> LocalModel:
     """Return a checkpoint, downloaded if it is not here yet.
 
+    With `trust_remote_code` a `RemoteCodeWarning` says, before anything of it runs, whose code will.
+
     Args:
         model: An existing folder, a text that begins with ``/``, ``.`` or ``~``, or ``owner/name`` of the hub.
         revision: Branch, tag or commit of the hub's repository; ``main`` by default.
@@ -65,51 +68,69 @@ def find_model(model: str, *, revision: str = "", trust_remote_code: bool = Fals
         AdapterError: The folder holds no checkpoint, or the hub does not give it.
     """
     if not model:
-        raise UsageError("which model? name a folder or a repository of the hub: --model ADAPTER:OWNER/NAME")
+        raise UsageError("which model? a folder, or OWNER/NAME of the hub: --model ADAPTER:OWNER/NAME")
     folder = Path(model).expanduser()
     if folder.is_dir() or model.startswith(("/", ".", "~")):
-        return _in_folder(model, folder, revision, trust_remote_code)
+        if not folder.is_dir():
+            raise UsageError(f"model folder {model} does not exist; expected a folder with a config.json")
+        if revision:
+            raise UsageError(
+                f"revision={revision!r}: {model} is a folder here, and only a model of the hub has revisions"
+            )
+        folder = folder.resolve()
+        check_checkpoint(folder, model)
+        found = LocalModel(model, folder, None, weights_digest(folder), trust_remote_code)
+    else:
+        found = _from_hub(model, revision, trust_remote_code)
+    if trust_remote_code:
+        _say_what_runs(found)
+    return found
+
+
+def _from_hub(model: str, revision: str, trust_remote_code: bool) -> LocalModel:
     if not _REPOSITORY.fullmatch(model):
         raise UsageError(
-            f"model {model!r}: there is no such folder, and a model of the hub is named OWNER/NAME"
+            f"model {model!r}: there is no such folder here, and a model of the hub is named OWNER/NAME"
         )
     if trust_remote_code and not _COMMIT.fullmatch(revision):
         raise UsageError(
-            f"trust_remote_code=true runs Python code of {model} on this machine, so it needs the commit whose code you have read: "
-            f"-o revision=COMMIT with its 40 digits (got {revision or 'none'!r}); a branch or tag can be moved to other code"
+            f"trust_remote_code=true runs the Python code of {model} on this machine, so it needs the commit whose code you have read: "
+            f"-o revision=COMMIT, 40 digits (got {revision or 'none'}). A branch or tag can be moved to other code"
         )
-    path = fetch_model(model, revision or "main")
-    _check(path, model)
-    found = LocalModel(model, path, path.name, None, trust_remote_code)
-    _warn(found)
-    return found
+
+    def is_complete(folder: Path) -> bool:
+        try:
+            check_checkpoint(folder, model)
+        except NovaBenchError:
+            return False
+        return True
+
+    path = fetch_model(
+        model,
+        revision or "main",
+        choose=lambda names: needed_files(names, model),
+        is_complete=is_complete,
+        ways="A folder works too: --model ADAPTER:/PATH/TO/FOLDER.",
+    )
+    check_checkpoint(path, model)
+    return LocalModel(model, path, path.name, None, trust_remote_code)
 
 
-def _in_folder(model: str, folder: Path, revision: str, trust_remote_code: bool) -> LocalModel:
-    if not folder.is_dir():
-        raise UsageError(f"model folder {model} does not exist; expected a folder with a config.json")
-    if revision:
-        raise UsageError(
-            f"revision={revision!r}: {model} is a folder, and only a model of the hub has revisions"
-        )
-    folder = folder.resolve()
-    _check(folder, model)
-    found = LocalModel(model, folder, None, "", trust_remote_code)
-    _warn(found)
-    return found
-
-
-def _check(folder: Path, model: str) -> None:
-    if not (folder / "config.json").is_file():
+def _say_what_runs(model: LocalModel) -> None:
+    """Warn of the code that runs, and refuse code that no revision pins."""
+    foreign = foreign_code(model.path)
+    if foreign:
         raise AdapterError(
-            f"{model} holds no config.json, so it is no checkpoint that transformers or vLLM can load"
+            f"{model.name} takes Python code from another repository ({', '.join(foreign)}), and no revision pins what stands there. "
+            "Put that code into a folder with the model, refer to it without '--' in auto_map, and give that folder"
         )
-
-
-def _warn(model: LocalModel) -> None:
-    if model.trust_remote_code:
-        warnings.warn(
-            f"trust_remote_code=true: Python code that comes with {model.name} runs on this machine",
-            RemoteCodeWarning,
-            stacklevel=3,
-        )
+    pinned = f"commit {model.commit}" if model.commit else f"files' sha256 {model.weights}"
+    own = sorted(str(path.relative_to(model.path)) for path in model.path.rglob("*.py"))
+    code = ", ".join(own[:8]) + (", ..." if len(own) > 8 else "")
+    warnings.warn(
+        f"trust_remote_code=true: Python code that comes with {model.name} ({pinned}; {code or 'it has none'}) runs on this machine with "
+        "your rights: it can read, change and send whatever you can. Allow it only for code that you have read. It is noted with every "
+        "number of this run",
+        RemoteCodeWarning,
+        stacklevel=3,
+    )
