@@ -32,6 +32,7 @@ class EngineLog:
     ...     _ = os.write(2, b"(EngineCore pid=7) ERROR 01-31 23:59:59 [core.py:12] out of memory\n")
     >>> log.tail()
     'out of memory'
+    >>> log.close()
     """
 
     def __init__(self) -> None:
