@@ -43,8 +43,14 @@ OUR_OPTIONS = ("model", "revision", "trust_remote_code", "serve", "dtype", "max_
 
 _IMAGE_THREADS = 4
 _LONGEST_ERROR = 500
+_TRIES = 3
+"""The renderer sends a picture once and later its name alone. Where the request that held it never reached the engine (a schema that was
+refused, a cancelled one), the engine ends the next one with an error, and the renderer then sends the picture again."""
 _TOO_MUCH = frozenset({"input_tokens", "input_text", "prompt", "image"})
 """What vLLM's errors name where a prompt is too long, or holds too many images."""
+_ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+"""JSON on one line, with or without a blank after commas and colons. JSON allows any white space anywhere, and a weak model goes on with
+it until its tokens are used up: nothing of such an answer parses."""
 _FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
@@ -93,6 +99,7 @@ class VllmEngine:
             return {
                 "disable_log_stats": True,
                 "generation_config": "vllm",
+                "structured_outputs_config": {"backend": "guidance"},
                 **engine_arguments({"dtype": dtype, **(engine or {})}, known=OUR_OPTIONS),
                 "model": str(model.path),
                 "trust_remote_code": model.trust_remote_code,
@@ -103,6 +110,7 @@ class VllmEngine:
         n_running = int(config.scheduler_config.max_num_seqs)
         self.concurrency = concurrency or n_running + max(4, n_running // 2)
         """Requests in the engine, at most."""
+        self._is_guided = config.structured_outputs_config.backend == "guidance"
         self._shown = f"{model.shown}@{model.commit}" if model.commit else model.shown
         changed = getattr(config.model_config.multimodal_config, "mm_processor_kwargs", None) or {}
         self._processor_config = {**read_processor_config(model.path), **changed}
@@ -132,10 +140,20 @@ class VllmEngine:
     def _check(self, engine: Any) -> None:
         """Refuse a checkpoint without a chat template before anything is asked."""
         from vllm.renderers.params import ChatParams
+        from vllm.utils.mistral import is_mistral_tokenizer
 
-        self._chat_params = ChatParams()
+        # As vLLM's own LLM.chat does; the defaults of these classes leave out the assistant's turn, and begin the text twice.
+        renderer = engine.renderer
+        self._chat_params = ChatParams(
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "continue_final_message": False,
+                "tokenize": is_mistral_tokenizer(renderer.tokenizer),
+            }
+        )
+        self._tok_params = renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         try:
-            engine.renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
+            renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
         except Exception as error:
             raise AdapterError(
                 f"{self.model.name} has no chat template that can be used ({_short(error)}); an instruction-tuned checkpoint brings one in "
@@ -157,14 +175,17 @@ class VllmEngine:
         began = time.monotonic()
         try:
             content, sizes = await self._content(request)
-            prompt = await self._render(request, content)
-            if isinstance(prompt, Response):
-                return prompt
-            output: Any = None
-            async for output in self._process.engine.generate(
-                prompt, self._params(request), str(next(self._numbers))
-            ):
-                pass
+            for _ in range(_TRIES):
+                prompt = await self._render(request, content)
+                if isinstance(prompt, Response):
+                    return prompt
+                output: Any = None
+                async for made in self._process.engine.generate(
+                    prompt, self._params(request), str(next(self._numbers))
+                ):
+                    output = made  # one, the finished one (FINAL_ONLY)
+                if output.outputs[0].finish_reason != "error":
+                    break
         except EngineDeadError:
             if self._has_said_death:  # one long message a run is enough
                 raise AdapterError("vLLM's engine died") from None
@@ -215,7 +236,7 @@ class VllmEngine:
             messages.insert(0, {"role": "system", "content": request.system})
         try:
             _, (prompt,) = await self._process.engine.renderer.render_chat_async(
-                [messages], self._chat_params
+                [messages], self._chat_params, self._tok_params
             )
         except ValueError as error:
             if request.images and _is_of_image_processor(error):
@@ -228,14 +249,16 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         params = request.params
-        schema = params.json_schema
+        schema = None if params.json_schema is None else dict(params.json_schema)
+        if schema is not None and self._is_guided:
+            schema.setdefault("x-guidance", _ONE_LINE)
         return SamplingParams(
             temperature=params.temperature or 0.0,
             max_tokens=params.max_tokens,  # None: what the context has room for
             seed=params.seed,
             stop=list(params.stop),
             logprobs=TOP if "label_probs" in request.outputs else None,
-            structured_outputs=None if schema is None else StructuredOutputsParams(json=dict(schema)),
+            structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -298,5 +321,9 @@ def _is_of_image_processor(error: BaseException) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
+    """Return an error's text; of what it was raised from, where vLLM only says that something failed."""
+    said = error
+    while said.__cause__ is not None:
+        said = said.__cause__
+    text = str(said) or type(said).__name__
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]} ..."

@@ -546,6 +546,31 @@ def test_fault_of_one_request_fails_that_one_alone(
     assert [got[str(i)].finish for i in range(5)] == ["length"] * 5
 
 
+def test_picture_that_the_processor_refuses_is_rejected(chat: Callable[..., Any]) -> None:
+    got = answers(chat("qwen2_vl"), [*varied(2), request("thin", picture(900, 3, 0), "Is it?")])
+    assert (got["thin"].finish, got["0"].finish, got["1"].finish) == ("rejected", "length", "length")
+    assert "aspect ratio" in got["thin"].error
+
+
+def test_logits_that_are_no_numbers_are_no_answer(chat: Callable[..., Any]) -> None:
+    opened = chat("llama", batch_size=4)
+
+    def spoil(module: Any, given: Any, logits: Any) -> Any:
+        logits[0] = float("nan")
+        return logits
+
+    opened.load().model.get_output_embeddings().register_forward_hook(spoil)
+    got = answers(opened, [request(str(i), "Is it?") for i in range(4)])
+    assert sorted(response.finish for response in got.values()) == ["error", "length", "length", "length"]
+    assert "bfloat16" in next(response.error for response in got.values() if response.finish == "error")
+
+
+def test_model_with_an_encoder_is_refused(chat: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "is_encoder_decoder": True}))
+    with pytest.raises(AdapterError, match="has an encoder and a decoder"):
+        answers(chat(tmp_path), [request("1", "Is it?")])
+
+
 def test_gpu_that_is_lost_ends_the_run(chat: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     opened = chat("llama")
 
