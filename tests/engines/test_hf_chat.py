@@ -565,10 +565,10 @@ def test_logits_that_are_no_numbers_are_no_answer(chat: Callable[..., Any]) -> N
     assert "bfloat16" in next(response.error for response in got.values() if response.finish == "error")
 
 
-def test_model_with_an_encoder_is_refused(chat: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "is_encoder_decoder": True}))
+def test_model_with_an_encoder_is_refused(chat: Callable[..., Any], copy: Callable[..., Path]) -> None:
+    folder = copy("llama", "config.json", model_type="t5", is_encoder_decoder=True)
     with pytest.raises(AdapterError, match="has an encoder and a decoder"):
-        answers(chat(tmp_path), [request("1", "Is it?")])
+        answers(chat(folder), [request("1", "Is it?")])
 
 
 def test_gpu_that_is_lost_ends_the_run(chat: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
