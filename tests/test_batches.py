@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nova_bench.backends.batches import WINDOW, Batches, Waiting
 from nova_bench.backends.hf_chat import HFChat
-from nova_bench.backends.local_model import find_model
+from nova_bench.backends.local_model import LocalModel
 from nova_bench.errors import AdapterError
 from nova_bench.types import Image, Request
 
@@ -108,7 +108,6 @@ def test_close_ends_a_take_and_returns_what_waits(n_waiting: int) -> None:
 
 
 def test_missing_engine_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(AdapterError, match=r'pip install "nova-bench\[transformers\]"'):
-        HFChat(find_model(str(tmp_path)))
+        HFChat(LocalModel("m", tmp_path, None, None))
