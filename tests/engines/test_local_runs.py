@@ -152,8 +152,6 @@ def test_every_answer_parses_with_a_schema(model: tuple[str, ...], tmp_path: Pat
         *model,
         "-p",
         "max_tokens=400",
-        "-p",
-        "temperature=1",
         "--out",
         out,
         env=ENV,
