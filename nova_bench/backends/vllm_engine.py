@@ -30,7 +30,7 @@ from typing import Any
 from nova_bench.backends.flow import Stream, answer
 from nova_bench.backends.label_probs import TOP, label_probs
 from nova_bench.backends.local_model import LocalModel
-from nova_bench.backends.seen_size import read_processor_config, seen_size
+from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
 from nova_bench.backends.sent_images import fitted_size
 from nova_bench.backends.vllm_arguments import engine_arguments
 from nova_bench.backends.vllm_process import VllmProcess
@@ -113,7 +113,7 @@ class VllmEngine:
         self._is_guided = config.structured_outputs_config.backend == "guidance"
         self._shown = f"{model.shown}@{model.commit}" if model.commit else model.shown
         changed = getattr(config.model_config.multimodal_config, "mm_processor_kwargs", None) or {}
-        self._processor_config = {**read_processor_config(model.path), **changed}
+        self._processor_config = changed_config(read_processor_config(model.path), changed)
         atexit.register(
             self.close
         )  # before multiprocessing's own exit, which waits for the engine without end

@@ -32,8 +32,8 @@ from nova_bench.backends.local_model import LocalModel
 from nova_bench.backends.openai_api import Body
 from nova_bench.backends.openai_chat import OpenAIChat
 from nova_bench.backends.retry import PermanentError, TransientError
-from nova_bench.backends.seen_size import read_processor_config, seen_size
-from nova_bench.backends.vllm_arguments import convert
+from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
+from nova_bench.backends.vllm_arguments import convert, refuse_uncovered
 from nova_bench.errors import AdapterError, UnknownNameError, UsageError
 from nova_bench.types import Request, Response
 
@@ -233,7 +233,7 @@ class ServedChat(OpenAIChat):
         arguments = server_arguments(model, dtype=dtype, engine=engine or {})
         self._local = model
         changes = json.loads((engine or {}).get("mm_processor_kwargs", "{}"))
-        self._processor = {**read_processor_config(model.path), **changes}
+        self._processor = changed_config(read_processor_config(model.path), changes)
         self.server = VllmServer([f"--served-model-name={name}", *arguments], start_seconds=start_timeout)
 
     def identity(self) -> Mapping[str, Any]:
@@ -325,6 +325,7 @@ def server_arguments(model: LocalModel, *, dtype: str = "auto", engine: Mapping[
         actions = {action.dest: action for action in _parser()._actions if action.option_strings}
     for spelled, text in engine.items():
         name = spelled.replace("-", "_")
+        refuse_uncovered(name, text)
         if name in _OURS or name.startswith(("ssl_", "grpc")):
             raise UsageError(
                 f"option {spelled}={text!r}: the server that nova-bench starts has its own; leave it out"
