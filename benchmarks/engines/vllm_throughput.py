@@ -33,6 +33,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE_PX = 224
+PAUSE_SECONDS = 3.0
+"""An engine's worker spins for a second after its last answer; on few cores it would slow down whoever comes next."""
 MAX_TOKENS = 24
 ARGUMENTS = {
     "dtype": "auto",
@@ -196,6 +198,7 @@ def main() -> None:
                     texts = {}
                     order = list(seconds)
                     for name in order[number % 3 :] + order[: number % 3]:
+                        time.sleep(PAUSE_SECONDS)
                         if name == "LLM.chat":
                             peer.stdin.write("go\n")
                             peer.stdin.flush()
