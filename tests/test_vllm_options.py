@@ -35,7 +35,8 @@ def test_option_that_loads_other_weights_or_code_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tokenizer_mode", "max_model_len", "quantization", "hf_overrides", "load_format", "config_format"]
+    "name",
+    ["tokenizer_mode", "max_model_len", "quantization", "hf_overrides", "load_format", "config_format"],
 )
 def test_other_options_pass(name: str) -> None:
     refuse_uncovered(name, "x")

@@ -111,6 +111,14 @@ class Grammars:
             tokenizer, vocab_size=vocabulary, stop_token_ids=list(ends)
         )
         self._compiler = xgrammar.GrammarCompiler(tokens, max_threads=4)
+        # xgrammar lets raw control characters into a text with a greatest length, and JSON does not: it was no JSON any more. Between the
+        # values they are line breaks at most, which JSON can do without.
+        self._control_tokens = [
+            token
+            for token, text in enumerate(tokens.decoded_vocab)
+            if token not in ends and any(byte < 0x20 for byte in text)
+        ]
+        self._controls: Any = None
         self._compiled: dict[str, Any] = {}
 
     def matcher(self, schema: Mapping[str, Any]) -> Any:
@@ -137,7 +145,12 @@ class Grammars:
 
     def apply(self, scores: Any, mask: Any, rows: list[int]) -> None:
         """Exclude, in place, what a mask does not allow in these rows; logits that stand for no token are excluded too."""
+        import torch
+
         self._xgrammar.apply_token_bitmask_inplace(scores, mask.to(scores.device), indices=rows)
+        if self._controls is None:
+            self._controls = torch.tensor(self._control_tokens, device=scores.device)
+        scores[torch.tensor(rows, device=scores.device)[:, None], self._controls] = float("-inf")
 
 
 class _Row:

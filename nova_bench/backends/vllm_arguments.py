@@ -15,6 +15,10 @@ from typing import Any
 
 from nova_bench.errors import UnknownNameError, UsageError
 
+ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+"""JSON on one line, with or without a blank after commas and colons, as llguidance wants it said (``x-guidance`` of a schema). JSON allows
+any white space anywhere, and a weak model goes on with it until its tokens are used up: nothing of such an answer parses."""
+
 _UNCOVERED = re.compile(
     r"tokenizer(_revision)?|hf_config_path|model_weights|code_revision|speculative_config|spec_.*|enable_lora|default_mm_loras|lora_.*"
     r"|worker(_extension)?_cls|scheduler_cls|logits_processors|middleware|config|(io|tool|reasoning)_(processor|parser)_plugin"

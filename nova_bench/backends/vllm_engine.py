@@ -32,7 +32,7 @@ from nova_bench.backends.label_probs import TOP, label_probs
 from nova_bench.backends.local_model import LocalModel
 from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
 from nova_bench.backends.sent_images import fitted_size
-from nova_bench.backends.vllm_arguments import engine_arguments
+from nova_bench.backends.vllm_arguments import ONE_LINE, engine_arguments
 from nova_bench.backends.vllm_process import VllmProcess
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
@@ -48,9 +48,6 @@ _TRIES = 3
 refused, a cancelled one), the engine ends the next one with an error, and the renderer then sends the picture again."""
 _TOO_MUCH = frozenset({"input_tokens", "input_text", "prompt", "image"})
 """What vLLM's errors name where a prompt is too long, or holds too many images."""
-_ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
-"""JSON on one line, with or without a blank after commas and colons. JSON allows any white space anywhere, and a weak model goes on with
-it until its tokens are used up: nothing of such an answer parses."""
 _FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
 
@@ -251,7 +248,7 @@ class VllmEngine:
         params = request.params
         schema = None if params.json_schema is None else dict(params.json_schema)
         if schema is not None and self._is_guided:
-            schema.setdefault("x-guidance", _ONE_LINE)
+            schema.setdefault("x-guidance", ONE_LINE)
         return SamplingParams(
             temperature=params.temperature or 0.0,
             max_tokens=params.max_tokens,  # None: what the context has room for

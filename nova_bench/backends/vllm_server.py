@@ -33,7 +33,7 @@ from nova_bench.backends.openai_api import Body
 from nova_bench.backends.openai_chat import OpenAIChat
 from nova_bench.backends.retry import PermanentError, TransientError
 from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
-from nova_bench.backends.vllm_arguments import convert, refuse_uncovered
+from nova_bench.backends.vllm_arguments import ONE_LINE, convert, refuse_uncovered
 from nova_bench.errors import AdapterError, UnknownNameError, UsageError
 from nova_bench.types import Request, Response
 
@@ -53,9 +53,6 @@ _ATTEMPT_SECONDS = (
 STRUCTURED_OUTPUTS = {"backend": "guidance"}
 """Of vLLM's ways to keep an answer to a schema the one whose answers always parse: xgrammar, which it tries first, lets raw control
 characters into texts with a greatest length (54 of 100 answers of a random model were no JSON)."""
-
-ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
-"""JSON in one line. Where white space is free a model can write it until its tokens are spent, and random ones do."""
 
 _OURS = frozenset(
     {"api_key", "config", "dtype", "headless", "help", "host", "model", "port", "revision", "root_path"}

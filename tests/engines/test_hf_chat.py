@@ -15,7 +15,7 @@ from nova_bench.backends.label_probs import label_probs
 from nova_bench.errors import AdapterError
 from nova_bench.types import Request
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.real("transformers with tiny checkpoints of five families")]
 
 WITH_PICTURES = ("qwen2_vl", "llava", "idefics3", "gemma3")
 SCHEMA = {

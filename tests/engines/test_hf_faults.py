@@ -13,7 +13,7 @@ from asked import answers, picture, request, texts, varied
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.types import Image, Request, Response
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.real("transformers with tiny checkpoints of five families")]
 
 
 def test_prompt_longer_than_the_context_is_rejected_and_ends_no_other(chat: Callable[..., Any]) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from running import command, environment, final_ids, log_of, nova
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.real("vllm in whole runs", "transformers in whole runs")]
 
 ENV = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 VLLM = ("-o", "dtype=float32", "-o", "enforce_eager=true")

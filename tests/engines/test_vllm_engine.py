@@ -23,6 +23,7 @@ from nova_bench.types import GenParams, Request
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.real("vllm in this process"),
     pytest.mark.filterwarnings("ignore"),  # of torch and its kind, about themselves
 ]
 
