@@ -42,6 +42,7 @@ OUR_OPTIONS = ("model", "revision", "trust_remote_code", "serve", "dtype", "max_
 """Options of the adapter that are not passed on to the engine as they are."""
 
 _IMAGE_THREADS = 4
+_SLOW_SECONDS = 0.02
 _LONGEST_ERROR = 500
 _TRIES = 3
 """The renderer sends a picture once and later its name alone. Where the request that held it never reached the engine (a schema that was
@@ -88,7 +89,9 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._has_said_death = False
-        self._pool = concurrent.futures.ThreadPoolExecutor(
+        self._is_slow = False
+        self._rendering = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="nova-bench-render")
+        self._decoding = concurrent.futures.ThreadPoolExecutor(
             _IMAGE_THREADS, thread_name_prefix="nova-bench-image"
         )
 
@@ -121,18 +124,18 @@ class VllmEngine:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answer requests as they come; see `nova_bench.adapter` for the contract."""
-        stream = answer(requests, self._connect, concurrency=self.concurrency)
+        stream = answer(requests, self._connect, concurrency=self.concurrency, loop=self._process.loop)
         self._streams.add(stream)
         return stream
 
     def close(self) -> None:
         """Cancel what is in flight and end the engine within 5 seconds; from any thread."""
         atexit.unregister(self.close)
-        # The engine first: what is in flight then ends by itself.
-        self._process.close()
         for stream in list(self._streams):
             stream.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._process.close()
+        for pool in (self._rendering, self._decoding):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _check(self, engine: Any) -> None:
         """Refuse a checkpoint without a chat template before anything is asked."""
@@ -148,9 +151,12 @@ class VllmEngine:
                 "tokenize": is_mistral_tokenizer(renderer.tokenizer),
             }
         )
+        renderer.warmup(
+            self._chat_params
+        )  # joins a warm-up in the background, whose thread ours must not meet
         self._tok_params = renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         try:
-            renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
+            renderer.render_chat([[{"role": "user", "content": "?"}]], self._chat_params, self._tok_params)
         except Exception as error:
             raise AdapterError(
                 f"{self.model.name} has no chat template that can be used ({_short(error)}); an instruction-tuned checkpoint brings one in "
@@ -159,11 +165,7 @@ class VllmEngine:
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Callable[[Request], Awaitable[Response]]]:
-        async def send(request: Request) -> Response:
-            # The engine's sockets belong to its own loop, which outlives this stream's.
-            return await asyncio.wrap_future(self._process.submit(self._answer(request)))
-
-        yield send
+        yield self._answer
 
     async def _answer(self, request: Request) -> Response:
         """Answer one request, on the engine's loop."""
@@ -171,11 +173,8 @@ class VllmEngine:
 
         began = time.monotonic()
         try:
-            content, sizes = await self._content(request)
             for _ in range(_TRIES):
-                prompt = await self._render(request, content)
-                if isinstance(prompt, Response):
-                    return prompt
+                prompt, sizes = await self._rendered(request)
                 output: Any = None
                 async for made in self._process.engine.generate(
                     prompt, self._params(request), str(next(self._numbers))
@@ -189,35 +188,56 @@ class VllmEngine:
             self._has_said_death = True
             raise self._process.death() from None
         except Exception as error:
-            if _is_too_much(error):
+            if isinstance(error, _RejectedError) or _is_too_much(error):
                 return Response(request.id, finish="rejected", error=_short(error))
             return Response(request.id, finish="error", error=_short(error))
         return self._response(request, output, sizes, time.monotonic() - began)
 
-    async def _content(
-        self, request: Request
-    ) -> tuple[str | list[dict[str, Any]], tuple[tuple[int, int], ...]]:
-        """Return a message's content, and the size in which the model sees each image."""
-        if not request.images:
-            return request.text, ()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._content_with_images, request
-        )
+    async def _rendered(self, request: Request) -> tuple[Any, tuple[tuple[int, int], ...]]:
+        """Return what the engine takes, and the size in which the model sees each image (empty: as stored)."""
+        loop = asyncio.get_running_loop()
+        if (
+            request.images and self._is_slow
+        ):  # large pictures: side by side, decoding lets go of the interpreter's lock
+            pictures = await loop.run_in_executor(self._decoding, self._pictures, request)
+            return await loop.run_in_executor(self._rendering, self._render, request, pictures)
+        return await loop.run_in_executor(self._rendering, self._render, request, None)
 
-    def _content_with_images(
-        self, request: Request
-    ) -> tuple[list[dict[str, Any]], tuple[tuple[int, int], ...]]:
-        content: list[dict[str, Any]] = []
-        sizes = []
-        for part in request.parts:
-            if isinstance(part, str):
-                content.append({"type": "text", "text": part})
-                continue
-            picture = self._picture(part)
-            sizes.append(seen_size(self._processor_config, picture.size) or picture.size)
-            content.append({"type": "image_pil", "image_pil": picture, "uuid": part.digest})
-        is_unchanged = tuple(sizes) == tuple(image.size for image in request.images)
-        return content, () if is_unchanged else tuple(sizes)
+    def _render(
+        self, request: Request, pictures: list[Any] | None
+    ) -> tuple[Any, tuple[tuple[int, int], ...]]:
+        """Decode, write the prompt, tokenize, and run the image processor: one after the other, in one thread.
+
+        vLLM's own asynchronous rendering hands a request to two threads in turn, and each hand-over waits for the interpreter's lock.
+        Its caches want requests rendered in the order in which they go to the engine, so there is one thread.
+        """
+        if pictures is None:
+            began = time.monotonic()
+            pictures = self._pictures(request)
+            self._is_slow = time.monotonic() - began > _SLOW_SECONDS
+        left = iter(pictures)
+        content = [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image_pil", "image_pil": next(left), "uuid": part.digest}
+            for part in request.parts
+        ]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if request.system is not None:
+            messages.insert(0, {"role": "system", "content": request.system})
+        try:
+            _, (prompt,) = self._process.engine.renderer.render_chat(
+                [messages], self._chat_params, self._tok_params
+            )
+        except ValueError as error:
+            if request.images and _is_of_image_processor(error):
+                raise _RejectedError(_short(error)) from None
+            raise
+        sizes = tuple(seen_size(self._processor_config, picture.size) or picture.size for picture in pictures)
+        return prompt, () if sizes == tuple(image.size for image in request.images) else sizes
+
+    def _pictures(self, request: Request) -> list[Any]:
+        return [self._picture(image) for image in request.images]
 
     def _picture(self, image: Image) -> Any:
         import PIL.Image
@@ -225,21 +245,6 @@ class VllmEngine:
         picture = image.pil().convert("RGB")
         size = fitted_size(picture.size, self._max_pixels) if self._max_pixels else picture.size
         return picture if size == picture.size else picture.resize(size, PIL.Image.Resampling.LANCZOS)
-
-    async def _render(self, request: Request, content: str | list[dict[str, Any]]) -> Any:
-        """Return what the engine takes, or the response where the model's processor refuses the picture."""
-        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        if request.system is not None:
-            messages.insert(0, {"role": "system", "content": request.system})
-        try:
-            _, (prompt,) = await self._process.engine.renderer.render_chat_async(
-                [messages], self._chat_params, self._tok_params
-            )
-        except ValueError as error:
-            if request.images and _is_of_image_processor(error):
-                return Response(request.id, finish="rejected", error=_short(error))
-            raise
-        return prompt
 
     def _params(self, request: Request) -> Any:
         from vllm import SamplingParams
@@ -283,6 +288,10 @@ class VllmEngine:
             ),
             seconds=seconds,
         )
+
+
+class _RejectedError(Exception):
+    """The model's image processor refused a picture."""
 
 
 def _positions(made: Any) -> list[dict[str, Any]]:

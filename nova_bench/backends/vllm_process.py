@@ -58,7 +58,8 @@ class VllmProcess:
         self._check = check
         self._is_closed = False
         self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
+        """Where the engine lives, in a thread of its own."""
         self._ended = threading.Event()
         with self.log.captured():
             # Before SIGINT is blocked: the tracker unblocks it in the thread that starts it. Before the strangers are counted: it is
@@ -102,7 +103,7 @@ class VllmProcess:
         if self._is_closed:
             coroutine.close()
             raise AdapterError("vLLM's engine was closed")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def death(self) -> AdapterError:
         """Return what to say once the engine has died by itself."""
@@ -131,23 +132,23 @@ class VllmProcess:
 
     def _run(self, fields: Mapping[str, Any], ready: Future[None]) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        asyncio.set_event_loop(self._loop)
+        asyncio.set_event_loop(self.loop)
         try:
-            self._loop.run_until_complete(self._start(fields))
+            self.loop.run_until_complete(self._start(fields))
         except BaseException as error:
             ready.set_exception(error)
         else:
             ready.set_result(None)
-            self._loop.run_forever()
+            self.loop.run_forever()
         finally:
             with contextlib.suppress(Exception):
-                tasks = asyncio.all_tasks(self._loop)
+                tasks = asyncio.all_tasks(self.loop)
                 for task in tasks:
                     task.cancel()
                 if tasks:
-                    self._loop.run_until_complete(asyncio.wait(tasks, timeout=_END_SECONDS / 2))
-                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+                    self.loop.run_until_complete(asyncio.wait(tasks, timeout=_END_SECONDS / 2))
+                self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
             self._ended.set()
 
     async def _start(self, fields: Mapping[str, Any]) -> None:
@@ -173,13 +174,13 @@ class VllmProcess:
         async def call() -> None:
             function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop)
+        return asyncio.run_coroutine_threadsafe(call(), self.loop)
 
     def _loop_stop(self) -> None:
         if self.engine is None:
             return  # it is still starting, or has failed to: its children's end ends it
         with contextlib.suppress(RuntimeError):  # closed already
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self.loop.call_soon_threadsafe(self.loop.stop)
         self._ended.wait(_END_SECONDS)
 
     # Its processes.
