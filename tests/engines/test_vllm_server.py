@@ -27,7 +27,11 @@ import nova_bench as nb
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.types import GenParams, Image, Request, Response
 
-pytestmark = [pytest.mark.engine, pytest.mark.real("vllm as a server"), pytest.mark.filterwarnings("ignore")]  # vLLM and torch warn at import
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.real("vllm as a server"),
+    pytest.mark.filterwarnings("ignore"),
+]  # vLLM and torch warn at import
 
 CONTEXT = 1024
 GREEDY = GenParams(max_tokens=12, temperature=0.0)
