@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
 from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
+from nova_bench.source_file import harmless
 
 if TYPE_CHECKING:
     from nova_bench.adapter import Model
@@ -68,7 +69,7 @@ def _said_plainly() -> Iterator[None]:
 
 
 def _complain(error: NovaBenchError, code: int) -> int:
-    print(f"nova-bench: {error}", file=sys.stderr)
+    print(f"nova-bench: {harmless(str(error))}", file=sys.stderr)
     return code
 
 
@@ -238,7 +239,7 @@ def _evaluate_each(
         progress = run.progress
         assert progress is not None  # evaluate always sets it
         for message in progress.messages:
-            print(f"{run.plan.spelling}: {message}", file=sys.stderr)
+            print(harmless(f"{run.plan.spelling}: {message}"), file=sys.stderr)
         if progress.failed > len(progress.messages):
             print(f"{run.plan.spelling}: {progress.failed} requests failed in all", file=sys.stderr)
         if progress.error is not None:
@@ -256,7 +257,7 @@ def _explain(run: Run, error: BaseException) -> None:
         if isinstance(error, NovaBenchError)
         else f"{type(error).__name__}: {error}"
     )
-    print(f"nova-bench: {run.plan.spelling}: {what}", file=sys.stderr)
+    print(harmless(f"nova-bench: {run.plan.spelling}: {what}"), file=sys.stderr)
     if error.__traceback__ is not None and not isinstance(error, (KeyboardInterrupt, NovaBenchError)):
         import traceback
 
