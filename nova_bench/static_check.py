@@ -7,9 +7,11 @@ What it says of itself may be hostile, and passes through `printable` before a p
 from __future__ import annotations
 
 import ast
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from nova_bench.adapter import ENGINE_OPTIONS, read_card, read_header
@@ -25,6 +27,7 @@ from nova_bench.source_file import (
     read_source,
     statements,
     static_options,
+    static_task,
 )
 
 __all__ = [
@@ -34,11 +37,13 @@ __all__ = [
     "WEIGHTS",
     "Finding",
     "StaticOption",
+    "file_findings",
     "parse",
     "printable",
     "read_source",
     "static_findings",
     "static_options",
+    "task_findings",
 ]
 
 REQUIRED_KEYS = ("name", "license", "weights", "outputs", "boxes", "sends")
@@ -58,6 +63,8 @@ _HEAVY = {
     "vllm": "nova-bench[vllm]",
     **dict.fromkeys(("accelerate", "jax", "keras", "onnxruntime", "tensorflow", "timm", "torchvision"), ""),
 }
+_NAME = re.compile(r"[a-z][a-z0-9_]*\.py")
+_COMPILE = "run it through Python once: python -m py_compile FILE"
 _OPTION_TYPES = ("str", "bool", "int", "float", "Path")
 
 
@@ -83,7 +90,7 @@ def static_findings(source: str, where: str, entry: str = "load") -> list[Findin
     try:
         tree = parse(source, where)
     except AdapterError as error:
-        said = Finding("source", "fail", str(error), "run it through Python once: python -m py_compile FILE")
+        said = Finding("source", "fail", str(error), _COMPILE)
         return [*findings, said, *_header_findings(source, where, None)]
     findings += [Finding("source", "pass", "is Python"), _docstring(tree)]
     function = function_named(tree, entry)
@@ -92,6 +99,60 @@ def static_findings(source: str, where: str, entry: str = "load") -> list[Findin
     findings += _load_findings(tree, function, options, entry)
     findings.append(_imports(tree))
     return findings
+
+
+def file_findings(path: Path) -> list[Finding]:
+    """Return what can be said of a submitted file without running it: an adapter's, or a task's where it states ``TASK``.
+
+    Args:
+        path: The file. Below a folder ``tasks`` it is taken for a task, whatever it states.
+    """
+    name = Finding("name", "pass", f"{printable(path.stem, 60)} can be given to --model or run")
+    if not _NAME.fullmatch(path.name):
+        said = f"the file is called {printable(path.name, 60)!r}; its name is how it is asked for"
+        name = Finding(
+            "name", "fail", said, "use small letters, digits and _, beginning with a letter, and .py"
+        )
+    if path.is_symlink():
+        said = "the file is a link to another one"
+        return [name, Finding("source", "fail", said, "put the file itself there")]
+    try:
+        source = read_source(path)
+    except AdapterError as error:
+        return [name, Finding("source", "fail", str(error), "submit one Python file in UTF-8")]
+    try:
+        is_task = path.absolute().parent.name == "tasks" or static_task(source) is not None
+    except AdapterError:
+        is_task = False
+    findings = task_findings(source, path.stem) if is_task else static_findings(source, path.stem)
+    return [name, *findings]
+
+
+def task_findings(source: str, name: str) -> list[Finding]:
+    """Return what can be said of a task file without running it.
+
+    Args:
+        source: The file's text.
+        name: The task's name: its file's, without ``.py``.
+    """
+    findings = [_characters(source)]
+    try:
+        tree = parse(source, name)
+    except AdapterError as error:
+        return [*findings, Finding("source", "fail", str(error), _COMPILE)]
+    findings += [Finding("source", "pass", "is Python"), _docstring(tree)]
+    stated = static_task(source)
+    if stated is None:
+        said, remedy = (
+            "the file has no TASK",
+            "write TASK = nb.Task(name=..., ...); CONTRIBUTING.md has an example",
+        )
+        return [*findings, Finding("task", "fail", said, remedy), _imports(tree)]
+    state: Finding = Finding("task", "pass", "TASK is there")
+    if "name" in stated and stated["name"] != name:
+        said = f"TASK is named {printable(stated['name'], 60)!r} in a file called {printable(name, 60)}"
+        state = Finding("task", "fail", said, "a task's name is its file's; write the same")
+    return [*findings, state, _imports(tree)]
 
 
 def _characters(source: str) -> Finding:
