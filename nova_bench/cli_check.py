@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_no_run import check_files
 from nova_bench.cli_options import DONE, INCOMPLETE, pairs
 from nova_bench.errors import NovaBenchError, UsageError
+
+if TYPE_CHECKING:
+    from nova_bench.static_check import Finding
 
 
 def add_verb(verbs: Any) -> None:
@@ -69,15 +74,38 @@ def _check(parsed: argparse.Namespace) -> int:
         print(json.dumps(verdict.to_json(), indent=1))
         return DONE if verdict.passed else INCOMPLETE
     signs = {"pass": "pass", "fail": "FAIL", "not checked": "not checked"}
-    for finding in verdict.findings:
+    for finding in _gathered(verdict.findings):
         print(f"{signs[finding.state]:<11}  {finding.step}: {finding.what}")
         if finding.state != "pass" and finding.remedy:
             print(f"{'':<11}  -> {finding.remedy}")
     document = verdict.to_json()
     counts = ", ".join(f"{n} {signs[state]}" for state, n in document["counts"].items() if n)
-    end = "fit to be submitted" if verdict.passed else "not fit yet: see above"
+    failed = document["counts"]["fail"]
+    end = (
+        "fit to be submitted"
+        if verdict.passed
+        else "not fit yet, see above"
+        if failed
+        else "not all was checked, see above"
+    )
     print(f"{counts}; {verdict.n_requests} requests. {end}")
     return DONE if verdict.passed else INCOMPLETE
+
+
+def _gathered(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with those that were not checked for one reason as one."""
+    gathered: list[Finding] = []
+    for finding in findings:
+        last = gathered[-1] if gathered else finding
+        if (
+            finding.state == last.state == "not checked"
+            and (finding.what, finding.remedy) == (last.what, last.remedy)
+            and gathered
+        ):
+            gathered[-1] = replace(last, step=f"{last.step}, {finding.step}")
+        else:
+            gathered.append(finding)
+    return gathered
 
 
 def _announce(name: str) -> None:

@@ -7,24 +7,17 @@ with the user's rights, and could make its process report anything.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
-import selectors
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from nova_bench.adapter import read_card, read_header
 from nova_bench.catalog import Found, find, split_model
-from nova_bench.conformance_child import CLOSE_SECONDS, LOADS, STEPS, leaks
-from nova_bench.conformance_stream import TIME
+from nova_bench.conformance_child import LOADS, STEPS
+from nova_bench.conformance_judge import leaks
+from nova_bench.conformance_process import Process
 from nova_bench.errors import NovaBenchError, UsageError
 from nova_bench.static_check import Finding, printable, static_findings
 
@@ -33,12 +26,8 @@ N_REQUESTS = 30
 
 STEP_SECONDS, LOAD_SECONDS = 120.0, 1200.0
 
-_GRACE_SECONDS = 5.0
-"""The child times itself and can say where it waits; only a child that cannot is timed from here."""
-
 _KEY = re.compile(r"(_|^)(API_?KEY|TOKEN|SECRET|PASSWORD|ACCESS_KEY)$", re.IGNORECASE)
 _SHORTEST_KEY = 8
-_MOST_PRINTED = 2_000
 
 
 @dataclass(slots=True)
@@ -162,8 +151,14 @@ class _Check:
         """Do all steps; each time a process is lost, the next goes on behind the step that lost it."""
         remaining = list(STEPS)
         while remaining:
-            process = _Process(self, remaining)
+            process = Process(
+                self._order(remaining),
+                self._hear,
+                load_seconds=self.load_seconds,
+                step_seconds=self.step_seconds,
+            )
             reached = process.listen()
+            self._take(process)
             if not process.has_loaded:
                 reason = next((finding.what for finding in self._found if finding.step == LOADS), "")
                 self._skip(remaining, f"it did not load: {reason}")
@@ -222,13 +217,13 @@ class _Check:
             "keys", "pass", f"the values of {n} key variables in the environment showed up nowhere"
         )
 
-    # What processes report.
-
-    def hear(self, line: Mapping[str, Any]) -> None:
+    def _hear(self, line: Mapping[str, Any]) -> None:
         """Take in one line of a child's report."""
         kind = line["kind"]
-        if kind == "finding":
-            self.found(Finding(line["step"], line["state"], line["what"], line["remedy"]))
+        if kind == "begin":
+            self.watch(line["step"])
+        elif kind == "finding":
+            self._keep(Finding(line["step"], line["state"], line["what"], line["remedy"]))
         elif kind == "fault":
             self._faults.setdefault(line["subject"], (line["what"], line["remedy"]))
         elif kind == "leak":
@@ -242,7 +237,7 @@ class _Check:
         elif kind == "asked":
             self.n_requests += 1
 
-    def found(self, finding: Finding) -> None:
+    def _keep(self, finding: Finding) -> None:
         """Keep a finding; that it loads is said once, however many processes load it."""
         if finding.step == LOADS and any(known.step == LOADS for known in self._found):
             if finding.state == "pass":
@@ -250,7 +245,7 @@ class _Check:
             finding = Finding(LOADS, finding.state, f"it did not load again: {finding.what}", finding.remedy)
         self._found.append(finding)
 
-    def order(self, steps: list[str]) -> dict[str, Any]:
+    def _order(self, steps: list[str]) -> dict[str, Any]:
         """Return what a child is told."""
         return {
             "name": self.name,
@@ -261,185 +256,19 @@ class _Check:
             "answers": self._answers,
         }
 
-    def heard_output(self, printed: str, complained: str) -> None:
-        """Take in what a child wrote to standard output and standard error."""
-        self._printed = self._printed or printed
-        for text, where in ((printed, "what it printed"), (complained, "what it wrote to standard error")):
+    def _take(self, process: Process) -> None:
+        """Take in how a process ended, and what it wrote."""
+        if process.loss is not None:
+            self._keep(process.loss)
+        self._end = process.exit or self._end
+        self._printed = self._printed or process.printed
+        written = (
+            (process.printed, "what it printed"),
+            (process.complained, "what it wrote to standard error"),
+        )
+        for text, where in written:
             for name in leaks(text, self.keys):
                 self._leaks.setdefault(name, where)
-
-    def ended(self, finding: Finding) -> None:
-        """Take in how the last process ended."""
-        self._end = finding
-
-
-class _Process:
-    """One child: started, listened to, ended, with all that it started."""
-
-    def __init__(self, check: _Check, steps: list[str]) -> None:
-        self.check = check
-        self.has_loaded = False
-        self.step = LOADS
-        self._deadline = time.monotonic() + check.load_seconds + _GRACE_SECONDS
-        self._begun = time.monotonic()
-        self._waiting: dict[str, None] = {}
-        """What was pulled and not answered in this step."""
-        self._state = "working"
-        self._threads: list[str] = []
-        self._stack = contextlib.ExitStack()
-        self._output, self._errors = (
-            self._stack.enter_context(contextlib.closing(tempfile.TemporaryFile()))  # noqa: SIM115  (the stack closes it)
-            for _ in range(2)
-        )
-        self._pipe, far = os.pipe()
-        self._stack.callback(os.close, self._pipe)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "nova_bench.conformance_child", str(far)],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._errors,
-            pass_fds=(far,),
-            start_new_session=True,
-        )
-        os.close(far)
-        assert self._process.stdin is not None  # it is a pipe
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps(check.order(steps)).encode() + b"\n")
-
-    def listen(self) -> str:
-        """Hear the child to its end; return the step at which it was lost, empty where it did them all."""
-        try:
-            with self._stack:
-                for line in self._lines():
-                    self._hear(line)
-                lost = "" if self._state == "ended" else self.step
-                if self._state == "working":
-                    self._explain_loss()
-                if self._state == "ended" and self.has_loaded:
-                    self.check.ended(self._see_off())
-                self._kill()
-                complained = self._tail(self._errors)
-                self.check.heard_output(self._head(self._output), complained)
-                return lost
-        finally:
-            self._kill()
-
-    def _hear(self, line: Mapping[str, Any]) -> None:
-        kind = line["kind"]
-        if kind == "begin":
-            self.step = line["step"]
-            self._waiting.clear()
-            self.check.watch(self.step)
-            seconds = self.check.load_seconds if self.step == LOADS else self.check.step_seconds
-            # `close` waits for an answer first, twice for close(), and then for the end.
-            extra = 3 * CLOSE_SECONDS if self.step == "close" else 0.0
-            self._begun = time.monotonic()
-            self._deadline = self._begun + seconds + extra + (0.0 if self.step == LOADS else _GRACE_SECONDS)
-        elif kind == "asked":
-            self._waiting[repr(line["id"])] = None
-        elif kind == "answered":
-            self._waiting.pop(line["id"], None)
-        elif kind == "loaded":
-            self.has_loaded = True
-        elif kind == "stuck":
-            self._state = "stuck"
-        elif kind == "end":
-            self._state = "ended"
-            self._threads = line["threads"]
-        self.check.hear(line)
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        """Yield the child's lines until it says that it is done, ends, or is out of time."""
-        rest = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._pipe, selectors.EVENT_READ)
-            while self._state == "working":
-                has_ended = self._process.poll() is not None
-                if not selector.select(0.0 if has_ended else 0.1):
-                    if has_ended or time.monotonic() > self._deadline:
-                        return
-                    continue
-                data = os.read(self._pipe, 1 << 16)
-                if not data:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        self._process.wait(2)
-                    return
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    with contextlib.suppress(
-                        ValueError
-                    ):  # an adapter that writes into every file that is open
-                        yield json.loads(line)
-
-    def _explain_loss(self) -> None:
-        """Say what became of a child that ended, or did not go on, in the middle of a step."""
-        at = "while it was loading" if self.step == LOADS else f"in step '{self.step}'"
-        asked = f", with {next(iter(self._waiting))} unanswered" if self._waiting else ""
-        code: int | str | None = self._process.poll()
-        if code is None:
-            seconds = time.monotonic() - self._begun
-            what = f"it did not come back within {seconds:.0f} s {at}{asked}"
-            remedy = TIME
-        elif isinstance(code, int) and code < 0:
-            with contextlib.suppress(ValueError):
-                code = signal.Signals(-code).name
-            memory = ", which is what systems do where memory runs out" if code == "SIGKILL" else ""
-            what = f"its process was ended by signal {code} {at}{asked}{memory}"
-            remedy = "run the adapter in a small script under python -X faulthandler, or on a machine with more memory"
-        else:
-            what = f"it ended its process with exit code {code} {at}{asked}"
-            remedy = "remove os._exit(), exec and what else ends a process; raise an exception instead"
-        if said := self._tail(self._errors).strip():
-            what += f"; its last words: {printable(said.splitlines()[-1], 200)}"
-        self.check.found(Finding(self.step, "fail", what, remedy))
-
-    def _see_off(self) -> Finding:
-        """Wait for the child's end, and say what keeps it or outlives it."""
-        named = f": thread {', '.join(map(repr, self._threads))}" if self._threads else ""
-        remedy = "end them in close(), or make threads daemons (daemon=True) and stop child processes"
-        try:
-            self._process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            return Finding(
-                "exit", "fail", f"{CLOSE_SECONDS:g} s after its work the process does not end{named}", remedy
-            )
-        until = time.monotonic() + 2.0
-        while _is_group_alive(self._process.pid):
-            if time.monotonic() > until:
-                return Finding("exit", "fail", "a process that the adapter started is still running", remedy)
-            time.sleep(0.05)
-        if code := self._process.returncode:
-            said = printable((self._tail(self._errors).strip().splitlines() or [""])[-1], 200)
-            return Finding(
-                "exit", "fail", f"its process ended with code {code} after all steps: {said}", remedy
-            )
-        return Finding("exit", "pass", "its process ended by itself, and left nothing behind")
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    @staticmethod
-    def _head(file: IO[bytes]) -> str:
-        file.seek(0)
-        return file.read(_MOST_PRINTED).decode(errors="replace")
-
-    @staticmethod
-    def _tail(file: IO[bytes]) -> str:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 100 * _MOST_PRINTED))
-        return file.read().decode(errors="replace")
-
-
-def _is_group_alive(group: int) -> bool:
-    """Return whether a process group whose leader was waited for has members left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _without_keys(finding: Finding, keys: list[str]) -> Finding:
