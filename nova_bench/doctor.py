@@ -50,21 +50,24 @@ def checkup(cache: Path, config: Path, sources: Iterable[Source] = ()) -> list[d
     return [
         _finding("ok", "Python", f"{sys.version.split()[0]} ({printable(sys.executable)})"),
         *_packages(),
-        *_or_missing("WordNet", lambda: [_wordnet(cache)]),
+        *_looked_at("WordNet", lambda: [_wordnet(cache)]),
         _gpu(),
         *_keys(),
-        *_or_missing("hub login", lambda: [_hub_token()]),
-        *_or_missing("folders", lambda: list(_folders(cache, config))),
+        *_looked_at("hub login", lambda: [_hub_token()]),
+        *_looked_at("folders", lambda: list(_folders(cache, config))),
         *_licenses(config / "licenses.toml", sources),
     ]
 
 
-def _or_missing(what: str, look: Callable[[], list[dict[str, str]]]) -> list[dict[str, str]]:
-    """Return what a look finds, or that it needs a package which is not there: a doctor does not faint."""
+def _looked_at(what: str, look: Callable[[], list[dict[str, str]]]) -> list[dict[str, str]]:
+    """Return what a look finds, or what kept it from looking: a package or file that is not there must not end the checkup."""
     try:
         return look()
     except ImportError as error:
         return [_finding("fault", what, f"cannot be looked at: {error}", "install nova-bench again")]
+    except OSError as error:
+        said = f"cannot be looked at: {error.filename}: {error.strerror}"
+        return [_finding("fault", what, printable(said), "give yourself the right to read and write there")]
 
 
 def _packages() -> Iterator[dict[str, str]]:
