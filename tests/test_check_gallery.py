@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from running import nova
 
 from nova_bench.conformance import check
 
