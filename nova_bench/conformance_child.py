@@ -1,6 +1,6 @@
 """The process in which `nova-bench check` runs an adapter; `nova_bench.conformance` starts it, listens to it and ends it.
 
-    python -m nova_bench.conformance_child PIPE        with {"name", "options", "steps", "timeout", ...} in JSON on standard input
+It is given the number of a pipe, and {"name", "options", "steps", "timeout", ...} in JSON on standard input.
 
 It writes a line of JSON into its pipe for everything that it learns, so that nothing is lost when the adapter takes the process with it.
 """
@@ -164,15 +164,17 @@ class Child:
         self._is_sound = bool(outcome.responses) and outcome.stuck_at is None
         self.say("basis", ok=self._is_sound)
 
-    def judge(self, step: str, outcome: Outcome, good: str, refused: Trouble | None = None) -> bool:
+    def judge(self, step: str, outcome: Outcome, good: str, refused: Trouble | None = None) -> None:
         """Say whether a stream of a step went well; `refused` is what is said where a request failed or was rejected."""
-        trouble = outcome.trouble(self.timeout) or refused
+        self.conclude(step, outcome, good, outcome.trouble(self.timeout) or refused)
+
+    def conclude(self, step: str, outcome: Outcome, good: str, trouble: Trouble | None) -> None:
+        """Say what was found in a step."""
         if trouble is None:
             self.find(step, "pass", good)
         else:
             self.find(step, "fail", *trouble)
         self.leave_if_stuck(outcome)
-        return trouble is None
 
     def leave_if_stuck(self, outcome: Outcome) -> None:
         """Give this process up where the adapter still runs."""
@@ -184,7 +186,8 @@ class Child:
     def answers(self) -> None:
         """Ordinary requests: each is answered, once."""
         outcome = self.run(asked.plain())
-        self._answers = {key: response.text for key, response in outcome.responses.items()}
+        texts = {key: response.text for key, response in outcome.responses.items()}
+        self._answers = {key: text for key, text in texts.items() if isinstance(text, str | None)}
         self.say("answers", answers=self._answers)
         good = f"{len(outcome.given)} ordinary requests were answered"
         self.build_on(outcome)
@@ -259,7 +262,7 @@ class Child:
         hurt = [
             key for key in ("beside0.png", "beside1.png") if key in outcome.missing or is_failed(outcome, key)
         ]
-        if outcome.raised is not None:
+        if outcome.raised is not None and outcome.missing:
             assert trouble is not None  # an exception is trouble
             trouble = (f"one unreadable picture ended the others too: {trouble[0]}", trouble[1])
         elif trouble is None and hurt:
@@ -273,7 +276,7 @@ class Child:
             if bad is None
             else f"an unreadable picture was answered with {bad.finish!r}; the others were answered"
         )
-        self.judge("unreadable image", outcome, good, trouble)
+        self.conclude("unreadable image", outcome, good, trouble)
 
     def boxes(self) -> None:
         """Prompts for boxes in the card's frame; what cannot belong to it is counted."""
@@ -393,7 +396,3 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     _die_with_parent()
     Child(pipe, order).work()
-
-
-if __name__ == "__main__":
-    main()

@@ -28,6 +28,9 @@ _MOST_PRINTED = 2_000
 _MOST_WRITTEN = 100_000_000
 """Bytes on standard output or standard error, after which a process is ended before it fills the disk."""
 
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from nova_bench.conformance_child import main; main()"
+"""Modules are looked for where a run looks: with -m, an openai.py in the user's folder would stand for the package."""
+
 
 class Process:
     """One child: started, listened to, ended, with all that it started."""
@@ -64,7 +67,7 @@ class Process:
         self._pipe, far = os.pipe()
         self._stack.callback(os.close, self._pipe)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "nova_bench.conformance_child", str(far)],
+            [sys.executable, "-P", "-c", _START, str(far), json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=self._errors,

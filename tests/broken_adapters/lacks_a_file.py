@@ -11,7 +11,7 @@
 # ///
 """The weights are not there."""
 # not checked: loads
-# words: the file acme_brain.safetensors is not there in line
+# words: the file acme_brain.safetensors is not there, which the file wants in line
 
 from pathlib import Path
 

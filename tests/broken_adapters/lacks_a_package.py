@@ -11,7 +11,7 @@
 # ///
 """A package is not installed; the header names it."""
 # not checked: loads
-# words: package 'a_package_of_acme' is not installed in line
+# words: package 'a_package_of_acme' is not installed, which the file wants in line
 
 import nova_bench as nb
 

@@ -11,7 +11,7 @@
 # ///
 """Each call of generate starts a thread that nobody ends."""
 # fails: exit
-# words: the process does not end: thread 'keep-alive'
+# words: ('keep-alive') hold it
 
 import threading
 
