@@ -69,6 +69,7 @@ class Child:
         self.model: Model
         self._is_sound = True
         self._n_streams = 0
+        self._seconds = 1.0
         self._answers: dict[str, str | None] = order.get("answers", {})
 
     def say(self, kind: str, **what: Any) -> None:
@@ -190,6 +191,7 @@ class Child:
         self._answers = {key: text for key, text in texts.items() if isinstance(text, str | None)}
         self.say("answers", answers=self._answers)
         good = f"{len(outcome.given)} ordinary requests were answered"
+        self._seconds = outcome.seconds
         self.build_on(outcome)
         self.judge("answers", outcome, good, failed(outcome))
 
@@ -219,15 +221,16 @@ class Child:
             good = "the card says stream = false: it may read all requests before it answers"
             self.judge("lazy", outcome, good, failed(outcome))
             return
-        patience = max(0.2, min(2.0 * self.timeout / _MOST_REQUESTS_AHEAD, 2.0))
+        # A model that takes long for an answer, and takes everything that comes meanwhile, is no model that reads all first.
+        patience = min(0.75 * self.timeout, max(4.0, 4.0 * self._seconds))
         gave_up = False
 
         def drip(stream: Stream) -> Iterator[Request]:
             nonlocal gave_up
-            for i, request in enumerate(asked.plain(_MOST_REQUESTS_AHEAD, "drip")):
-                yield request
+            for i in range(_MOST_REQUESTS_AHEAD):
+                yield asked.plain(1, f"drip{i}-")[0]
                 # Most answer the first request before the second is there; those that batch need a few, and get the rest sooner.
-                if stream.answered.wait(patience if i < 8 else patience / 10):
+                if stream.answered.wait(patience * (0.08 if i < 8 else 0.006)):
                     break
             else:
                 gave_up = True
@@ -246,7 +249,7 @@ class Child:
         self.judge("lazy", outcome, good)
 
     def content(self, step: str) -> None:
-        """One request as a data set may hold it, in a stream of its own: what it breaks is then its own."""
+        """One request as a data set may hold it, in a stream of its own."""
         words, request = asked.content(step)
         outcome = self.run([request])
         response = outcome.responses.get(request.id)

@@ -223,7 +223,7 @@ IS_LARGE = "request.images and request.images[0].size[0] > 5000"
     ids=["blocks", "ends the process", "crashes", "SystemExit", "holds the interpreter"],
 )
 def test_step_that_takes_the_process_fails_alone(tmp_path: Path, line: str, step: str, sentence: str) -> None:
-    returned, document, _ = check(tmp_path, write(tmp_path, answering(line)), "--timeout", "4")
+    returned, document, _ = check(tmp_path, write(tmp_path, answering(line)), "--timeout", "6")
     assert returned == 1
     assert states(document, "not checked") == {}
     assert list(states(document, "fail")) == [step], document
