@@ -146,7 +146,7 @@ def _references(references: Sequence[Mapping[str, Any]]) -> Table:
 
 def listing(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return a plain table."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
