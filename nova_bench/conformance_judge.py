@@ -54,9 +54,13 @@ def frame_used(outcome: Outcome, card: Card) -> tuple[str, Trouble | None]:
 
     n_boxes = n_out = n_small = 0
     for response in outcome.responses.values():
-        if response.finish == "error":
+        if response.finish == "error" or not isinstance(response.text, str):
             continue
-        sent = tuple(response.image_sizes) or (SCENE,)
+        sizes = response.image_sizes
+        is_said = (
+            len(sizes) == 1 and len(sizes[0]) == 2 and min(sizes[0]) > 0
+        )  # else it is a fault of its own
+        sent = tuple(sizes) if is_said else (SCENE,)
         prediction = parse_boxes(response, Context(card.frame, card.think, (SCENE,), sent))
         n_boxes += len(prediction.value or ())
         n_out += prediction.warnings.get("out_of_frame", 0)
