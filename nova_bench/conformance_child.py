@@ -1,7 +1,6 @@
 """The process in which `nova-bench check` runs an adapter; `nova_bench.conformance` starts it, listens to it and ends it.
 
 It is given the number of a pipe, and {"name", "options", "steps", "timeout", ...} in JSON on standard input.
-
 It writes a line of JSON into its pipe for everything that it learns, so that nothing is lost when the adapter takes the process with it.
 """
 
@@ -187,8 +186,7 @@ class Child:
     def answers(self) -> None:
         """Ordinary requests: each is answered, once."""
         outcome = self.run(asked.plain())
-        texts = {key: response.text for key, response in outcome.responses.items()}
-        self._answers = {key: text for key, text in texts.items() if isinstance(text, str | None)}
+        self._answers = {key: response.text for key, response in outcome.responses.items()}
         self.say("answers", answers=self._answers)
         good = f"{len(outcome.given)} ordinary requests were answered"
         self._seconds = outcome.seconds

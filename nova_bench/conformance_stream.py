@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -193,8 +193,9 @@ class Stream:
         elif key in outcome.responses:
             self._surplus(f"request {key!r} was answered twice")
         else:
-            outcome.responses[key] = response
-            for what, remedy in faults_of(response, outcome.given[key]):
+            faults = list(faults_of(response, outcome.given[key]))
+            outcome.responses[key] = _mended(response) if faults else response
+            for what, remedy in faults:
                 outcome.faults.setdefault("responses", (f"answer to {key!r}: {what}", remedy))
         self.answered.set()
 
@@ -232,14 +233,32 @@ def faults_of(response: Response, request: Request) -> Iterator[Trouble]:
         value = getattr(response, name)
         if value is not None and not isinstance(value, str):
             yield f"{name} is a {type(value).__name__}; expected a str or None", remedy
-    if isinstance(response.dropped, str) or not all(isinstance(name, str) for name in response.dropped):
-        yield f"dropped is {printable(repr(response.dropped), 60)}; expected names, as ('seed',)", remedy
+    if not isinstance(response.arrays, Mapping):
+        yield f"arrays is {printable(repr(response.arrays), 60)}; expected a dict, name to array", remedy
+    names = response.dropped
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        yield f"dropped is {printable(repr(names), 60)}; expected names, as ('seed',)", remedy
     sizes = response.image_sizes
-    if sizes and len(sizes) != len(request.images):
+    if not isinstance(sizes, (list, tuple)) or not all(
+        isinstance(size, (list, tuple)) and len(size) == 2 for size in sizes
+    ):
+        yield f"image_sizes is {printable(repr(sizes), 60)}; expected pairs, as ((640, 480),)", remedy
+    elif sizes and len(sizes) != len(request.images):
         yield (
             f"image_sizes has {len(sizes)} sizes for {len(request.images)} images",
             "give (width, height) of each image as sent, or leave image_sizes empty where none was resized",
         )
+
+
+def _mended(response: Response) -> Response:
+    """Return a response that has faults, which were said, in a form that the steps can read: one fault is one finding."""
+    text = response.text if isinstance(response.text, str) else ""
+    arrays = response.arrays if isinstance(response.arrays, Mapping) else {}
+    if response.finish in ("error", "rejected"):
+        return Response(
+            response.id, None, response.finish, str(response.error or "failed without saying why")
+        )
+    return Response(response.id, text, arrays=arrays)
 
 
 def where(thread: threading.Thread, source: Path | None) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from running import nova
 
 from nova_bench.conformance import check
 
@@ -65,3 +66,26 @@ def test_broken_adapter_is_told_what_is_wrong(
     assert KEY not in json.dumps(verdict.to_json())
     if state == "not checked":
         assert "pass" not in {finding.state for finding in verdict.findings if finding.step == "answers"}
+
+
+def test_broken_adapter_ends_the_command_with_one(tmp_path: Path) -> None:
+    done = nova(tmp_path, "check", GALLERY / "prints.py", env={"BROKEN_API_KEY": KEY})
+    assert done.returncode == 1
+    assert "FAIL         standard output: printed to standard output: asked" in done.stdout
+    assert "-> remove print()" in done.stdout
+    assert "not fit yet" in done.stdout
+    assert done.stderr.startswith(f"nova-bench: runs code of {GALLERY / 'prints.py'}, with your rights")
+
+
+def test_check_looks_for_modules_where_a_run_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shadow = "raise ImportError('this is the file of the folder, not the package')"
+    (tmp_path / "colorsys.py").write_text(shadow, encoding="utf-8")
+    sound = (GALLERY / "lacks_a_package.py").read_text(encoding="utf-8")
+    sound = sound.replace("import a_package_of_acme", "import colorsys")
+    sound = sound.replace(
+        "return a_package_of_acme.Model()", "return nb.each(lambda request: colorsys.__name__)"
+    )
+    (tmp_path / "sound.py").write_text(sound, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    verdict = check("./sound.py")
+    assert verdict.passed, verdict.findings

@@ -124,7 +124,9 @@ def test_plugin_runs_its_own_task_with_its_own_model(installed: Installation, tm
     assert accuracy["value"] == pytest.approx(one.count("coronal") / len(one))
     assert accuracy["n_failed"] == 0 or accuracy["n"] == len(table)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["identity"]["adapter"]["name"] == "acme_medvlm"
+    assert manifest["identity"]["task"] == "acme_plane"
+    assert manifest["identity"]["model"]["name"] == "acme_medvlm"
+    assert manifest["identity"]["model"]["options"] == {"plane": "coronal"}
 
 
 def test_plugin_runs_with_what_ships(installed: Installation, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@
 # sends = "local"
 # ///
 """It goes on answering to nothing."""
-# fails: answers, ids, ...
+# fails: answers
 # words: generate yielded more than 100 responses to nothing that was asked
 
 import nova_bench as nb
@@ -20,7 +20,7 @@ class Model:
     def generate(self, requests):
         for request in requests:
             while True:
-                yield nb.Response(request.id, "a brain")
+                yield nb.Response(f"{request.id} again", "a brain")
 
 
 def load() -> nb.Adapter:
