@@ -162,7 +162,7 @@ class _Run:
             self._faults[str(response.id)] = self._faults.get(str(response.id), 0) + 1
             return
         request_hash, request = asked
-        response = _checked(response)
+        response = checked(response)
         record = record_of(self.plan.spelling, response.id, request_hash.hex(), response)
         self.log.append(record)  # first: the log is what a run is made of, and knows what was paid
         self.ledger.add(record)
@@ -290,7 +290,7 @@ def _wait(finished: threading.Event, run: _Run, watch: Callable[[Progress], None
         run.progress.error = KeyboardInterrupt()
 
 
-def _checked(response: Response) -> Response:
+def checked(response: Response) -> Response:
     """Return the response, or a failed one in its place where the adapter broke the contract for it."""
     fault = None
     if response.finish not in get_args(Finish):

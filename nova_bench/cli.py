@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_new, cli_show
+from nova_bench import __version__, cli_build, cli_check, cli_fairness, cli_limits, cli_new, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
 from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
 from nova_bench.source_file import harmless
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_show.add_verbs(verbs)
     cli_new.add_verb(verbs)
     cli_build.add_verbs(verbs)
+    cli_check.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(
