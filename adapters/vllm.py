@@ -8,7 +8,11 @@
 # outputs = ["text", "label_probs"]
 # boxes = "xyxy/1000"
 # sends = "local"
-# transport = ["concurrency", "serve", "start_timeout", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_seqs", "max_num_batched_tokens", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "download_dir", "enforce_eager", "enable_prefix_caching"]
+# transport = [
+#     "concurrency", "serve", "start_timeout", "download_dir", "gpu_memory_utilization", "kv_cache_memory_bytes",
+#     "max_num_seqs", "max_num_batched_tokens", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size",
+#     "enforce_eager", "enable_prefix_caching",
+# ]
 # ///
 """A checkpoint on this machine, in vLLM's engine: ``--model vllm:FOLDER`` or ``--model vllm:OWNER/NAME -o revision=COMMIT``.
 

@@ -19,7 +19,7 @@ from nova_bench.backends.batches import Batches, Waiting
 from nova_bench.backends.hf_checkpoint import Checkpoint, free_memory, is_lost, is_out_of_memory, quiet
 from nova_bench.backends.hf_decoding import ClosedError
 from nova_bench.errors import AdapterError
-from nova_bench.types import Response
+from nova_bench.types import Finish, Response
 
 _FIRST_PATIENCE = 8
 
@@ -100,13 +100,8 @@ class BatchThread:
             except ClosedError:
                 pass
             except BaseException as error:
-                fatal = (
-                    error
-                    if isinstance(error, AdapterError)
-                    else AdapterError(f"{type(error).__name__}: {error}")
-                )
                 for waiting in self.batches.close():
-                    waiting.finish(fatal)
+                    waiting.finish(_fatal(error))
 
     def _work(self, pool: concurrent.futures.ThreadPoolExecutor) -> None:
         batch = self.batches.take()
@@ -116,9 +111,11 @@ class BatchThread:
             following_ready = pool.submit(self._chat.prepare, following) if following else None
             try:
                 self._answer(batch, ready.result)
-            except AdapterError as error:
+            except ClosedError:
+                raise
+            except BaseException as error:
                 for waiting in (*batch, *following):
-                    waiting.finish(error)
+                    waiting.finish(_fatal(error))
                 raise
             if following_ready is None:
                 following = self.batches.take()
@@ -141,7 +138,7 @@ class BatchThread:
         except (AdapterError, ClosedError):
             raise
         except Exception as error:
-            if is_lost(error):
+            if is_lost(error) and not is_out_of_memory(error):
                 raise AdapterError(
                     f"the GPU is lost to this process: {error}; give the same command again"
                 ) from None
@@ -156,7 +153,9 @@ class BatchThread:
                 if is_short
                 else ""
             )
-            batch[0].finish(Response(batch[0].request.id, finish="error", error=reason + remedy))
+            # Qwen's processors refuse pictures of more than 200 to 1: the model's own limit, so asking again would not help.
+            finish: Finish = "rejected" if "aspect ratio" in reason else "error"
+            batch[0].finish(Response(batch[0].request.id, finish=finish, error=reason + remedy))
             return
         half = (len(batch) + 1) // 2
         if is_short:
@@ -171,3 +170,8 @@ class BatchThread:
         if self._successes >= self._patience:
             self._successes = 0
             self.batches.size = min(self._chat.batch_size, 2 * self.batches.size)
+
+
+def _fatal(error: BaseException) -> AdapterError:
+    """Return an error as the kind that ends a run."""
+    return error if isinstance(error, AdapterError) else AdapterError(f"{type(error).__name__}: {error}")

@@ -25,13 +25,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class EngineLog:
-    """A file without a name that takes an engine's words.
+    r"""A file without a name that takes an engine's words.
 
     >>> log = EngineLog()
     >>> with log.captured():
-    ...     _ = os.write(2, b"(EngineCore pid=7) ERROR 01-31 23:59:59 [core.py:12] out of memory\\n")
+    ...     _ = os.write(2, b"(EngineCore pid=7) ERROR 01-31 23:59:59 [core.py:12] out of memory\n")
     >>> log.tail()
     'out of memory'
+    >>> log.close()
     """
 
     def __init__(self) -> None:

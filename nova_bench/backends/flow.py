@@ -41,7 +41,13 @@ Connect = Callable[[], AbstractAsyncContextManager[Send]]
 """Opens the client on the event loop and gives what sends; its exit closes the client."""
 
 
-def answer(requests: Iterable[Request], connect: Connect, *, concurrency: int) -> Stream:
+def answer(
+    requests: Iterable[Request],
+    connect: Connect,
+    *,
+    concurrency: int,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> Stream:
     """Answer a stream of requests with an asynchronous client.
 
     Args:
@@ -50,6 +56,8 @@ def answer(requests: Iterable[Request], connect: Connect, *, concurrency: int) -
             it does the same, and is then raised to the consumer.
         connect: Opens the client and gives ``send``. Entered and left on the event loop, once a stream.
         concurrency: Requests that may be pulled and not yet logged.
+        loop: A loop that runs already, in another thread, where the client has to live (an engine's); by default one is made for
+            the stream. Whoever stops it cancels its tasks first.
 
     An exception in ``send`` makes that request alone fail (``finish="error"``). An `AdapterError` says that every further request
     would fail too: pulling stops, what is in flight is finished and yielded, then it is raised. What is no `Exception`
@@ -65,7 +73,7 @@ def answer(requests: Iterable[Request], connect: Connect, *, concurrency: int) -
     """
     if concurrency < 1:
         raise AdapterError(f"concurrency={concurrency}: expected 1 or more")
-    return Stream(_Run(requests, connect, concurrency))
+    return Stream(_Run(requests, connect, concurrency, loop))
 
 
 class Stream(Iterator[Response]):
@@ -119,7 +127,13 @@ class Stream(Iterator[Response]):
 class _Run:
     """What the threads of one stream share. Only queues that are safe in a signal handler cross threads: no locks of our own."""
 
-    def __init__(self, requests: Iterable[Request], connect: Connect, concurrency: int) -> None:
+    def __init__(
+        self,
+        requests: Iterable[Request],
+        connect: Connect,
+        concurrency: int,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
         self.slots: queue.SimpleQueue[bool] = queue.SimpleQueue()
         for _ in range(concurrency):
             self.slots.put(True)
@@ -133,6 +147,8 @@ class _Run:
         self._loop_thread: threading.Thread | None = None
         self._pull_thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._given_loop = loop
+        self._served = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_started = False
         self._is_pulled = False  # no request will follow
@@ -146,6 +162,10 @@ class _Run:
         self._has_started = True
         if self._is_closed:
             self._arrive(None)
+            return
+        if self._given_loop is not None:
+            self._loop = self._given_loop
+            asyncio.run_coroutine_threadsafe(self._serve_to_end(), self._loop)
             return
         self._loop_thread = threading.Thread(target=self._loop_until_end, name="nova-bench-loop", daemon=True)
         self._loop_thread.start()
@@ -165,6 +185,8 @@ class _Run:
         here = threading.current_thread()
         if self._loop_thread is not None and self._loop_thread is not here:
             self._loop_thread.join(CLOSE_SECONDS - _PULL_SECONDS)
+        if self._given_loop is not None and self._has_started:
+            self._served.wait(CLOSE_SECONDS - _PULL_SECONDS)
         if self._pull_thread is not None and self._pull_thread is not here:
             self._pull_thread.join(_PULL_SECONDS)  # waits longer only while it is inside next(requests)
 
@@ -204,11 +226,24 @@ class _Run:
                 loop.run_until_complete(loop.shutdown_asyncgens())
                 loop.close()
         except BaseException as raised:
-            self._is_stopping = True
-            self.slots.put(False)
-            self.error = raised
+            self._fail(raised)
         finally:
             self._arrive(None)
+
+    async def _serve_to_end(self) -> None:
+        """Serve on a loop that is not ours."""
+        try:
+            await self._serve()
+        except BaseException as raised:
+            self._fail(raised)
+        finally:
+            self._served.set()
+            self._arrive(None)
+
+    def _fail(self, error: BaseException) -> None:
+        self._is_stopping = True
+        self.slots.put(False)
+        self.error = error
 
     async def _serve(self) -> None:
         self._ended = asyncio.Event()

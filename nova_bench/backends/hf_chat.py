@@ -26,7 +26,7 @@ from nova_bench.backends.batch_thread import BatchThread, Prepared
 from nova_bench.backends.batches import WINDOW, Waiting
 from nova_bench.backends.flow import Stream, answer
 from nova_bench.backends.hf_checkpoint import Checkpoint, RejectedError, load_checkpoint, quiet
-from nova_bench.backends.hf_decoding import Grammars, Rows
+from nova_bench.backends.hf_decoding import Grammars, Rows, TokenTexts
 from nova_bench.backends.local_model import LocalModel
 from nova_bench.backends.seen_size import read_processor_config, seen_size
 from nova_bench.backends.sent_images import fitted_size
@@ -53,7 +53,7 @@ class HFChat:
         max_pixels: Larger pictures are scaled down to so many pixels; 0 for never.
         json_schema: Whether answers are held to the request's schema, which needs xgrammar; if not, the schema counts as dropped.
 
-    A temperature of None is 0, which is greedy. The model is loaded when the first request is asked for.
+    A temperature of None is 0, which is greedy. Without a seed, sampling repeats as well. The model is loaded when the first request is asked for.
 
     Raises:
         AdapterError: A package is not installed.
@@ -92,6 +92,7 @@ class HFChat:
         self._json_schema = json_schema
         self._checkpoint: Checkpoint | None = None
         self._grammars: Grammars | None = None
+        self._token_texts: TokenTexts | None = None
         self.model_lock = threading.Lock()
         """Held by the thread that uses the model: one that was left behind by `close` ends first."""
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -113,7 +114,7 @@ class HFChat:
             stream.close()
         if self.model_lock.acquire(timeout=_STOP_SECONDS):
             try:
-                self._checkpoint = self._grammars = None
+                self._checkpoint = self._grammars = self._token_texts = None
             finally:
                 self.model_lock.release()
 
@@ -152,7 +153,9 @@ class HFChat:
         """
         if self._checkpoint is None:
             with quiet():
-                self._checkpoint = load_checkpoint(self.found, **self._load_options)
+                made = load_checkpoint(self.found, **self._load_options)
+            self._token_texts = TokenTexts(made.decoder, made.vocabulary)
+            self._checkpoint = made
         return self._checkpoint
 
     @property
@@ -229,6 +232,7 @@ class HFChat:
             return
         began = time.monotonic()
         checkpoint = self.load()
+        assert self._token_texts is not None  # made with the checkpoint
         requests = [waiting.request for waiting in prepared.batch]
         needs_schema = any(request.params.json_schema is not None for request in requests)
         inputs = checkpoint.on_device(prepared.inputs)
@@ -243,6 +247,7 @@ class HFChat:
             n_prompt,
             limits,
             tokenizer=checkpoint.decoder,
+            token_texts=self._token_texts,
             ends=checkpoint.ends,
             grammars=self.grammars() if needs_schema else None,
             is_closed=is_closed,
@@ -257,7 +262,7 @@ class HFChat:
             made = checkpoint.model.generate(
                 **inputs,
                 generation_config=config,
-                logits_processor=transformers.LogitsProcessorList([rows.choose] if rows.has_choice else []),
+                logits_processor=transformers.LogitsProcessorList([rows.choose]),
                 stopping_criteria=transformers.StoppingCriteriaList([rows.ended]),
             )
         tokens = made[:, n_prompt:].tolist()

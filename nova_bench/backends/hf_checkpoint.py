@@ -165,10 +165,8 @@ def load_checkpoint(
         arguments["device_map"] = device_map
     try:
         config = transformers.AutoConfig.from_pretrained(found.path, **trust)
-        takes_images = _takes_images(config)
-        kind = transformers.AutoModelForImageTextToText if takes_images else transformers.AutoModelForCausalLM
-        reader = transformers.AutoProcessor if takes_images else transformers.AutoTokenizer
-        processor = reader.from_pretrained(found.path, **trust)
+        kind = getattr(transformers, _kind(config))
+        processor = transformers.AutoProcessor.from_pretrained(found.path, **trust)
         tokenizer = getattr(processor, "tokenizer", processor)
         _check_template(found, processor, tokenizer)
         model = kind.from_pretrained(found.path, **arguments)
@@ -200,7 +198,8 @@ def load_checkpoint(
         processor=processor,
         tokenizer=tokenizer,
         decoder=copy.deepcopy(tokenizer),
-        takes_images=takes_images,
+        # Checkpoints with code of their own often call a model that sees pictures a causal language model.
+        takes_images=getattr(processor, "image_processor", None) is not None,
         ends=ends,
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=_vocabulary(model, text),
@@ -256,19 +255,28 @@ def _device(device_map: str) -> str | None:
     return None
 
 
-def _takes_images(config: Any) -> bool:
+def _kind(config: Any) -> str:
+    """Return the class of transformers that loads a checkpoint."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     )
 
-    if config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        return True
+    if getattr(config, "is_encoder_decoder", False):
+        raise AdapterError(
+            f"model type {config.model_type!r} has an encoder and a decoder; this adapter answers with models that go on writing their prompt"
+        )
     own = getattr(config, "auto_map", None) or {}  # of a checkpoint that comes with its own code
-    if "AutoModelForImageTextToText" in own:
-        return True
-    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "AutoModelForCausalLM" in own:
-        return False
+    kinds = {
+        "AutoModelForImageTextToText": MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        "AutoModelForCausalLM": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    }
+    for kind, known in kinds.items():
+        if config.model_type in known:
+            return kind
+    for kind in kinds:
+        if kind in own:
+            return kind
     raise AdapterError(
         f"model type {config.model_type!r} is neither an image-text-to-text model nor a language model of this transformers; update "
         "transformers, or use -o trust_remote_code=true if the checkpoint comes with code of its own"

@@ -10,7 +10,7 @@ would depend on its neighbours. Here each row has its own:
 - A JSON schema: tokens that it does not allow are excluded (xgrammar).
 - Stop texts and the limit of tokens end a row; an answer ends before the stop text.
 
-Probabilities of labels are the model's own: before temperature, and before a schema excludes anything.
+Probabilities of labels are the model's own: before temperature, before a schema excludes anything, and over the whole vocabulary.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from nova_bench.backends.label_probs import label_probs
 from nova_bench.errors import AdapterError
 from nova_bench.types import Finish, Request, Response, Usage
 
-LISTED = 256
-"""Tokens a position that are looked at for the probabilities of labels; servers list 20, here there is no reason to stop there."""
+_OTHERS = "\0"
+"""Stands for all tokens that neither are nor begin a label."""
 
 LONGEST_WHITESPACE = 20
 """Characters of white space in a row that a schema's answer may hold: without a limit, a model that is lost writes blanks to the end."""
@@ -48,6 +48,51 @@ def generator(request: Request) -> random.Random:
     return random.Random(int.from_bytes(hashlib.sha256(named).digest()))
 
 
+class TokenTexts:
+    """The text of every token, for telling which of them are labels.
+
+    Servers list the likeliest 20 tokens of a position. Here all are known, so that no label's share is a guess.
+
+    Args:
+        tokenizer: The checkpoint's tokenizer.
+        vocabulary: How many logits the model gives a position.
+    """
+
+    def __init__(self, tokenizer: Any, vocabulary: int) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+        self._texts: list[str] | None = None
+        self._of: dict[tuple[str, ...], dict[str, list[int]]] = {}
+
+    def __getitem__(self, token: int) -> str:
+        return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+    def beginning(self, labels: tuple[str, ...]) -> dict[str, list[int]]:
+        """Return the texts that are, or begin, one of the labels, with the tokens of each; letter case and white space around them aside."""
+        if labels not in self._of:
+            if self._texts is None:
+                known = min(self._vocabulary, len(self._tokenizer))  # further logits stand for no token
+                self._texts = [self[token] for token in range(known)]
+            folded = [label.strip().casefold() for label in labels]
+            found: dict[str, list[int]] = {}
+            for token, text in enumerate(self._texts):
+                bare = text.strip().casefold()
+                if bare and any(label.startswith(bare) for label in folded):
+                    found.setdefault(text, []).append(token)
+            self._of[labels] = found
+        return self._of[labels]
+
+    def position(self, scores: Any, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Return what `label_probs` has to know of a position, whose logits are given."""
+        import torch
+
+        chances = torch.softmax(scores.double().cpu(), dim=-1)
+        # Tokens of one text ("Yes" and "▁Yes" of a SentencePiece vocabulary) are one entry: `label_probs` tells entries apart by text.
+        mass = {text: float(chances[tokens].sum()) for text, tokens in self.beginning(labels).items()}
+        mass[_OTHERS] = max(0.0, 1.0 - sum(mass.values()))
+        return [{"token": text, "logprob": math.log(chance)} for text, chance in mass.items() if chance > 0]
+
+
 class Grammars:
     """JSON schemas as xgrammar's grammars over a tokenizer's tokens; each is compiled once.
 
@@ -66,6 +111,14 @@ class Grammars:
             tokenizer, vocab_size=vocabulary, stop_token_ids=list(ends)
         )
         self._compiler = xgrammar.GrammarCompiler(tokens, max_threads=4)
+        # xgrammar lets raw control characters into a text with a greatest length, and JSON does not: it was no JSON any more. Between the
+        # values they are line breaks at most, which JSON can do without.
+        self._control_tokens = [
+            token
+            for token, text in enumerate(tokens.decoded_vocab)
+            if token not in ends and any(byte < 0x20 for byte in text)
+        ]
+        self._controls: Any = None
         self._compiled: dict[str, Any] = {}
 
     def matcher(self, schema: Mapping[str, Any]) -> Any:
@@ -92,7 +145,12 @@ class Grammars:
 
     def apply(self, scores: Any, mask: Any, rows: list[int]) -> None:
         """Exclude, in place, what a mask does not allow in these rows; logits that stand for no token are excluded too."""
+        import torch
+
         self._xgrammar.apply_token_bitmask_inplace(scores, mask.to(scores.device), indices=rows)
+        if self._controls is None:
+            self._controls = torch.tensor(self._control_tokens, device=scores.device)
+        scores[torch.tensor(rows, device=scores.device)[:, None], self._controls] = float("-inf")
 
 
 class _Row:
@@ -104,6 +162,8 @@ class _Row:
         self.limit = limit
         self.matcher = matcher
         self.is_ended = False
+        self.is_broken = False
+        """Whether the model gave no numbers."""
         self.stopped_at: int | None = None
         """How many tokens there were when a stop text was complete."""
         self.temperature = request.params.temperature or 0.0
@@ -121,6 +181,7 @@ class Rows:
         n_prompt: Tokens of the padded prompts.
         limits: The most tokens of each answer.
         tokenizer: The checkpoint's tokenizer.
+        token_texts: The text of every token.
         ends: The tokens that end an answer.
         grammars: What holds answers to schemas; None leaves schemas out.
         is_closed: Asked at every token; where it says yes, `ended` raises `ClosedError`.
@@ -134,11 +195,13 @@ class Rows:
         limits: Sequence[int],
         *,
         tokenizer: Any,
+        token_texts: TokenTexts,
         ends: Sequence[int],
         grammars: Grammars | None,
         is_closed: Callable[[], bool],
     ) -> None:
         self._tokenizer = tokenizer
+        self._token_texts = token_texts
         self._ends = frozenset(ends)
         self._grammars = grammars
         self._is_closed = is_closed
@@ -154,14 +217,12 @@ class Rows:
         self._probed = [i for i, row in enumerate(self.rows) if row.wants_probs]
         self._mask = grammars.mask(len(self.rows)) if grammars is not None and self._held else None
 
-    @property
-    def has_choice(self) -> bool:
-        """Whether any row needs more than its likeliest token."""
-        return bool(self._sampled or self._held or self._probed)
-
     def choose(self, input_ids: Any, scores: Any) -> Any:
         """Make the token that each row goes on with the likeliest one (a logits processor)."""
         is_first = input_ids.shape[1] == self._n_prompt
+        if is_first:  # float16 overflows in models that were trained in bfloat16; to look once costs nothing
+            for row, is_broken in zip(self.rows, scores.isnan().any(-1).tolist(), strict=True):
+                row.is_broken = row.is_ended = is_broken
         last = None if is_first else input_ids[:, -1].tolist()
         if self._probed:
             self._probe(scores, last)
@@ -203,6 +264,9 @@ class Rows:
             known: Further fields of the response.
         """
         row = self.rows[i]
+        if row.is_broken:
+            error = "the model's logits are no numbers (NaN); its precision does not suffice: use -o dtype=bfloat16 or float32"
+            return Response(row.request.id, finish="error", error=error, **known)
         tokens = list(tokens[: row.limit if row.stopped_at is None else row.stopped_at])
         finish: Finish = "length" if row.stopped_at is None else "stop"
         end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
@@ -216,7 +280,7 @@ class Rows:
         arrays = {}
         if row.wants_probs:
             positions = [
-                {**position, "token": self._token(token)}
+                {**position, "token": self._token_texts[token]}
                 for position, token in zip(row.positions, tokens, strict=False)
             ]
             probs = label_probs(positions, row.request.labels)
@@ -233,25 +297,12 @@ class Rows:
         return None if self._grammars is None or schema is None else self._grammars.matcher(schema)
 
     def _probe(self, scores: Any, last: list[int] | None) -> None:
-        """Note the likeliest tokens of a position, until an answer holds something that is not blank."""
-        import torch
-
+        """Note the probabilities at each position, until an answer holds something that is not blank."""
         if last is not None:
-            self._probed = [i for i in self._probed if not self._token(last[i]).strip()]
+            self._probed = [i for i in self._probed if not self._token_texts[last[i]].strip()]
         for i in self._probed:
-            logs = torch.log_softmax(scores[i].double().cpu(), dim=-1)
-            top = torch.topk(logs, min(LISTED, logs.shape[-1]))
-            # Tokens of one text ("Yes" and "▁Yes" of a SentencePiece vocabulary) are one entry: `label_probs` tells entries apart by text.
-            mass: dict[str, float] = {}
-            for token, log in zip(top.indices.tolist(), top.values.tolist(), strict=True):
-                text = self._token(token)
-                mass[text] = mass.get(text, 0.0) + math.exp(log)
-            listed = [
-                {"token": text, "logprob": math.log(probability)}
-                for text, probability in mass.items()
-                if probability > 0
-            ]
-            self.rows[i].positions.append({"top_logprobs": listed})
+            row = self.rows[i]
+            row.positions.append({"top_logprobs": self._token_texts.position(scores[i], row.request.labels)})
 
     def _hold(self, scores: Any, last: list[int] | None) -> None:
         assert self._grammars is not None  # rows are held by grammars alone
@@ -301,6 +352,3 @@ class Rows:
         return str(
             self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
-
-    def _token(self, token: int) -> str:
-        return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))

@@ -9,10 +9,35 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from nova_bench.errors import UnknownNameError, UsageError
+
+ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+"""JSON on one line, with or without a blank after commas and colons, as llguidance wants it said (``x-guidance`` of a schema). JSON allows
+any white space anywhere, and a weak model goes on with it until its tokens are used up: nothing of such an answer parses."""
+
+_UNCOVERED = re.compile(
+    r"tokenizer(_revision)?|hf_config_path|model_weights|code_revision|speculative_config|spec_.*|enable_lora|default_mm_loras|lora_.*"
+    r"|worker(_extension)?_cls|scheduler_cls|logits_processors|middleware|config|(io|tool|reasoning)_(processor|parser)_plugin"
+)
+"""Options by which vLLM loads further weights or Python code: a run's identity knows the one checkpoint, and `find_model` alone agrees to code."""
+
+
+def refuse_uncovered(name: str, text: str) -> None:
+    """Refuse an option that loads what no run's identity would show.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if _UNCOVERED.fullmatch(name):
+        raise UsageError(
+            f"option {name}={text!r} makes vLLM load weights or code beside the checkpoint, which would not show in the run's identity; put "
+            "what belongs to the model into one folder (merge adapters of weights into it), or start the server yourself and name it "
+            "with --model openai:NAME -o base_url=http://localhost:PORT/v1"
+        )
 
 
 def engine_arguments(given: Mapping[str, str], *, known: Collection[str] = ()) -> dict[str, Any]:
@@ -24,7 +49,7 @@ def engine_arguments(given: Mapping[str, str], *, known: Collection[str] = ()) -
 
     Raises:
         UnknownNameError: The argument class has no such field.
-        UsageError: A text does not convert, or the field cannot be given as a text.
+        UsageError: A text does not convert, or the field cannot be given as a text, or loads further weights or code.
     """
     if not given:
         return {}
@@ -37,6 +62,9 @@ def engine_arguments(given: Mapping[str, str], *, known: Collection[str] = ()) -
     converted: dict[str, Any] = {}
     for spelled, text in given.items():
         name = spelled.replace("-", "_")
+        refuse_uncovered(name, text)
+        if name in ("model", "revision", "trust_remote_code"):
+            raise UsageError(f"option {spelled}={text!r}: that is an option of the adapter itself")
         if name not in fields:
             raise UnknownNameError("option", spelled, [*known, *sorted(fields)], "vLLM's engine arguments")
         if name not in actions:

@@ -30,9 +30,9 @@ from typing import Any
 from nova_bench.backends.flow import Stream, answer
 from nova_bench.backends.label_probs import TOP, label_probs
 from nova_bench.backends.local_model import LocalModel
-from nova_bench.backends.seen_size import read_processor_config, seen_size
+from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
 from nova_bench.backends.sent_images import fitted_size
-from nova_bench.backends.vllm_arguments import engine_arguments
+from nova_bench.backends.vllm_arguments import ONE_LINE, engine_arguments
 from nova_bench.backends.vllm_process import VllmProcess
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.images import Image
@@ -42,7 +42,11 @@ OUR_OPTIONS = ("model", "revision", "trust_remote_code", "serve", "dtype", "max_
 """Options of the adapter that are not passed on to the engine as they are."""
 
 _IMAGE_THREADS = 4
+_SLOW_SECONDS = 0.02
 _LONGEST_ERROR = 500
+_TRIES = 3
+"""The renderer sends a picture once and later its name alone. Where the request that held it never reached the engine (a schema that was
+refused, a cancelled one), the engine ends the next one with an error, and the renderer then sends the picture again."""
 _TOO_MUCH = frozenset({"input_tokens", "input_text", "prompt", "image"})
 """What vLLM's errors name where a prompt is too long, or holds too many images."""
 _FINISH: dict[str | None, Finish] = {"stop": "stop", "length": "length", "repetition": "stop"}
@@ -85,7 +89,9 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._has_said_death = False
-        self._pool = concurrent.futures.ThreadPoolExecutor(
+        self._is_slow = False
+        self._rendering = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="nova-bench-render")
+        self._decoding = concurrent.futures.ThreadPoolExecutor(
             _IMAGE_THREADS, thread_name_prefix="nova-bench-image"
         )
 
@@ -93,6 +99,7 @@ class VllmEngine:
             return {
                 "disable_log_stats": True,
                 "generation_config": "vllm",
+                "structured_outputs_config": {"backend": "guidance"},
                 **engine_arguments({"dtype": dtype, **(engine or {})}, known=OUR_OPTIONS),
                 "model": str(model.path),
                 "trust_remote_code": model.trust_remote_code,
@@ -103,9 +110,10 @@ class VllmEngine:
         n_running = int(config.scheduler_config.max_num_seqs)
         self.concurrency = concurrency or n_running + max(4, n_running // 2)
         """Requests in the engine, at most."""
+        self._is_guided = config.structured_outputs_config.backend == "guidance"
         self._shown = f"{model.shown}@{model.commit}" if model.commit else model.shown
         changed = getattr(config.model_config.multimodal_config, "mm_processor_kwargs", None) or {}
-        self._processor_config = {**read_processor_config(model.path), **changed}
+        self._processor_config = changed_config(read_processor_config(model.path), changed)
         atexit.register(
             self.close
         )  # before multiprocessing's own exit, which waits for the engine without end
@@ -116,26 +124,39 @@ class VllmEngine:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answer requests as they come; see `nova_bench.adapter` for the contract."""
-        stream = answer(requests, self._connect, concurrency=self.concurrency)
+        stream = answer(requests, self._connect, concurrency=self.concurrency, loop=self._process.loop)
         self._streams.add(stream)
         return stream
 
     def close(self) -> None:
         """Cancel what is in flight and end the engine within 5 seconds; from any thread."""
         atexit.unregister(self.close)
-        # The engine first: what is in flight then ends by itself.
-        self._process.close()
         for stream in list(self._streams):
             stream.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._process.close()
+        for pool in (self._rendering, self._decoding):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _check(self, engine: Any) -> None:
         """Refuse a checkpoint without a chat template before anything is asked."""
         from vllm.renderers.params import ChatParams
+        from vllm.utils.mistral import is_mistral_tokenizer
 
-        self._chat_params = ChatParams()
+        # As vLLM's own LLM.chat does; the defaults of these classes leave out the assistant's turn, and begin the text twice.
+        renderer = engine.renderer
+        self._chat_params = ChatParams(
+            chat_template_kwargs={
+                "add_generation_prompt": True,
+                "continue_final_message": False,
+                "tokenize": is_mistral_tokenizer(renderer.tokenizer),
+            }
+        )
+        renderer.warmup(
+            self._chat_params
+        )  # joins a warm-up in the background, whose thread ours must not meet
+        self._tok_params = renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         try:
-            engine.renderer.render_messages([{"role": "user", "content": "?"}], self._chat_params)
+            renderer.render_chat([[{"role": "user", "content": "?"}]], self._chat_params, self._tok_params)
         except Exception as error:
             raise AdapterError(
                 f"{self.model.name} has no chat template that can be used ({_short(error)}); an instruction-tuned checkpoint brings one in "
@@ -144,11 +165,7 @@ class VllmEngine:
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[Callable[[Request], Awaitable[Response]]]:
-        async def send(request: Request) -> Response:
-            # The engine's sockets belong to its own loop, which outlives this stream's.
-            return await asyncio.wrap_future(self._process.submit(self._answer(request)))
-
-        yield send
+        yield self._answer
 
     async def _answer(self, request: Request) -> Response:
         """Answer one request, on the engine's loop."""
@@ -156,50 +173,71 @@ class VllmEngine:
 
         began = time.monotonic()
         try:
-            content, sizes = await self._content(request)
-            prompt = await self._render(request, content)
-            if isinstance(prompt, Response):
-                return prompt
-            output: Any = None
-            async for output in self._process.engine.generate(
-                prompt, self._params(request), str(next(self._numbers))
-            ):
-                pass
+            for _ in range(_TRIES):
+                prompt, sizes = await self._rendered(request)
+                output: Any = None
+                async for made in self._process.engine.generate(
+                    prompt, self._params(request), str(next(self._numbers))
+                ):
+                    output = made  # one, the finished one (FINAL_ONLY)
+                if output.outputs[0].finish_reason != "error":
+                    break
         except EngineDeadError:
             if self._has_said_death:  # one long message a run is enough
                 raise AdapterError("vLLM's engine died") from None
             self._has_said_death = True
             raise self._process.death() from None
         except Exception as error:
-            if _is_too_much(error):
+            if isinstance(error, _RejectedError) or _is_too_much(error):
                 return Response(request.id, finish="rejected", error=_short(error))
             return Response(request.id, finish="error", error=_short(error))
         return self._response(request, output, sizes, time.monotonic() - began)
 
-    async def _content(
-        self, request: Request
-    ) -> tuple[str | list[dict[str, Any]], tuple[tuple[int, int], ...]]:
-        """Return a message's content, and the size in which the model sees each image."""
-        if not request.images:
-            return request.text, ()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._content_with_images, request
-        )
+    async def _rendered(self, request: Request) -> tuple[Any, tuple[tuple[int, int], ...]]:
+        """Return what the engine takes, and the size in which the model sees each image (empty: as stored)."""
+        loop = asyncio.get_running_loop()
+        if (
+            request.images and self._is_slow
+        ):  # large pictures: side by side, decoding lets go of the interpreter's lock
+            pictures = await loop.run_in_executor(self._decoding, self._pictures, request)
+            return await loop.run_in_executor(self._rendering, self._render, request, pictures)
+        return await loop.run_in_executor(self._rendering, self._render, request, None)
 
-    def _content_with_images(
-        self, request: Request
-    ) -> tuple[list[dict[str, Any]], tuple[tuple[int, int], ...]]:
-        content: list[dict[str, Any]] = []
-        sizes = []
-        for part in request.parts:
-            if isinstance(part, str):
-                content.append({"type": "text", "text": part})
-                continue
-            picture = self._picture(part)
-            sizes.append(seen_size(self._processor_config, picture.size) or picture.size)
-            content.append({"type": "image_pil", "image_pil": picture, "uuid": part.digest})
-        is_unchanged = tuple(sizes) == tuple(image.size for image in request.images)
-        return content, () if is_unchanged else tuple(sizes)
+    def _render(
+        self, request: Request, pictures: list[Any] | None
+    ) -> tuple[Any, tuple[tuple[int, int], ...]]:
+        """Decode, write the prompt, tokenize, and run the image processor: one after the other, in one thread.
+
+        vLLM's own asynchronous rendering hands a request to two threads in turn, and each hand-over waits for the interpreter's lock.
+        Its caches want requests rendered in the order in which they go to the engine, so there is one thread.
+        """
+        if pictures is None:
+            began = time.monotonic()
+            pictures = self._pictures(request)
+            self._is_slow = time.monotonic() - began > _SLOW_SECONDS
+        left = iter(pictures)
+        content = [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image_pil", "image_pil": next(left), "uuid": part.digest}
+            for part in request.parts
+        ]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if request.system is not None:
+            messages.insert(0, {"role": "system", "content": request.system})
+        try:
+            _, (prompt,) = self._process.engine.renderer.render_chat(
+                [messages], self._chat_params, self._tok_params
+            )
+        except ValueError as error:
+            if request.images and _is_of_image_processor(error):
+                raise _RejectedError(_short(error)) from None
+            raise
+        sizes = tuple(seen_size(self._processor_config, picture.size) or picture.size for picture in pictures)
+        return prompt, () if sizes == tuple(image.size for image in request.images) else sizes
+
+    def _pictures(self, request: Request) -> list[Any]:
+        return [self._picture(image) for image in request.images]
 
     def _picture(self, image: Image) -> Any:
         import PIL.Image
@@ -208,34 +246,21 @@ class VllmEngine:
         size = fitted_size(picture.size, self._max_pixels) if self._max_pixels else picture.size
         return picture if size == picture.size else picture.resize(size, PIL.Image.Resampling.LANCZOS)
 
-    async def _render(self, request: Request, content: str | list[dict[str, Any]]) -> Any:
-        """Return what the engine takes, or the response where the model's processor refuses the picture."""
-        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        if request.system is not None:
-            messages.insert(0, {"role": "system", "content": request.system})
-        try:
-            _, (prompt,) = await self._process.engine.renderer.render_chat_async(
-                [messages], self._chat_params
-            )
-        except ValueError as error:
-            if request.images and _is_of_image_processor(error):
-                return Response(request.id, finish="rejected", error=_short(error))
-            raise
-        return prompt
-
     def _params(self, request: Request) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         params = request.params
-        schema = params.json_schema
+        schema = None if params.json_schema is None else dict(params.json_schema)
+        if schema is not None and self._is_guided:
+            schema.setdefault("x-guidance", ONE_LINE)
         return SamplingParams(
             temperature=params.temperature or 0.0,
             max_tokens=params.max_tokens,  # None: what the context has room for
             seed=params.seed,
             stop=list(params.stop),
             logprobs=TOP if "label_probs" in request.outputs else None,
-            structured_outputs=None if schema is None else StructuredOutputsParams(json=dict(schema)),
+            structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -263,6 +288,10 @@ class VllmEngine:
             ),
             seconds=seconds,
         )
+
+
+class _RejectedError(Exception):
+    """The model's image processor refused a picture."""
 
 
 def _positions(made: Any) -> list[dict[str, Any]]:
@@ -298,5 +327,9 @@ def _is_of_image_processor(error: BaseException) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
+    """Return an error's text; of what it was raised from, where vLLM only says that something failed."""
+    said = error
+    while said.__cause__ is not None:
+        said = said.__cause__
+    text = str(said) or type(said).__name__
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]} ..."

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from loopback_hub import LoopbackHub
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.real("transformers from a loopback hub")]
 
 NAME = "acme/tiny-vlm"
 LOAD = """

@@ -14,7 +14,7 @@ from nova_bench.boxes import Frame
 from nova_bench.parse import parse_boxes
 from nova_bench.types import Context, Response
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.real("transformers with image processors")]
 
 SIZE = (640, 470)
 BOX = (128.0, 94.0, 320.0, 376.0)

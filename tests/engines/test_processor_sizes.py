@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nova_bench.backends.seen_size import changed_config, read_processor_config, seen_size
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.real("transformers with image processors")]
 
 # Settings as the families' own checkpoints ship them, and the defaults.
 QWEN2 = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 12845056}

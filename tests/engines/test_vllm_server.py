@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import shutil
 import signal
@@ -28,7 +27,11 @@ import nova_bench as nb
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.types import GenParams, Image, Request, Response
 
-pytestmark = pytest.mark.engine
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.real("vllm as a server"),
+    pytest.mark.filterwarnings("ignore"),
+]  # vLLM and torch warn at import
 
 CONTEXT = 1024
 GREEDY = GenParams(max_tokens=12, temperature=0.0)
@@ -100,11 +103,26 @@ def served(sharp: Path) -> Iterator[nb.Model]:
             "length",
         )
         yield model
-        below = psutil.Process().children(recursive=True)
+        found = psutil.Process().children(recursive=True)
         began = time.monotonic()
         model.close()
         assert time.monotonic() - began < 5
-        assert not psutil.wait_procs(below, timeout=1)[1]
+        assert gone(found)
+
+
+def gone(processes: list[psutil.Process], seconds: float = 1.0) -> bool:
+    """Return whether all have ended soon; those that only wait to be buried by their parent have."""
+    until = time.monotonic() + seconds
+    while any(map(_lives, processes)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not any(map(_lives, processes))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def answers(model: nb.Model, *requests: Request) -> dict[str, Response]:
@@ -194,7 +212,7 @@ def test_label_probs_are_those_of_the_weights(served: nb.Model, sharp: Path) -> 
 
 def test_seed_decides_what_is_drawn(served: nb.Model) -> None:
     drawn = {
-        name: GenParams(max_tokens=30, temperature=5.0, seed=seed)
+        name: GenParams(max_tokens=30, temperature=2.0, seed=seed)
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     }
     got = answers(served, *(ask(name, QUESTION, params=params) for name, params in drawn.items()))
@@ -252,12 +270,6 @@ def test_openai_adapter_gives_the_same_answers(served: nb.Model, monkeypatch: py
     requests = [
         ask("text", QUESTION),
         ask("pictures", picture(50, 50, 1), "then", picture(80, 40, 2), QUESTION),
-        ask(
-            "schema",
-            picture(50, 50, 1),
-            QUESTION,
-            params=GenParams(max_tokens=300, temperature=0.0, json_schema=SCHEMA),
-        ),
         ask("drawn", QUESTION, params=GenParams(max_tokens=20, temperature=2.0, seed=7)),
         ask("long", "brain " * 3000),
         ask("stop", QUESTION, params=GenParams(max_tokens=20, temperature=0.0, stop=("zzz",))),
@@ -314,9 +326,9 @@ def words(model: Path, out: Path, **options: str) -> list[str | Path]:
         f"vllm:{model}",
         *given,
         "-p",
-        "max_tokens=300",
+        "max_tokens=100",
         "--concurrency",
-        "2",
+        "4",
         "--out",
         out,
     ]
@@ -358,7 +370,7 @@ def test_server_that_dies_ends_the_run_resumable_with_its_log(sharp: Path, tmp_p
     assert "ended in the middle of the run" in said
     assert "EngineCore" in said or "Engine" in said  # of the log
     assert "the same command goes on" in said
-    assert not psutil.wait_procs(found, timeout=1)[1]
+    assert gone(found)
     logged = final_ids(tmp_path / "run")
     assert 3 <= len(logged) < 68
     again = nova(tmp_path, *what, env={"VLLM_CPU_KVCACHE_SPACE": "1"}, timeout=300)
@@ -385,7 +397,7 @@ def test_server_that_takes_too_long_is_ended(sharp: Path, tmp_path: Path) -> Non
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "-o start_timeout=SECONDS" in said
-    assert not psutil.wait_procs(found, timeout=1)[1]
+    assert gone(found)
 
 
 def test_second_interrupt_ends_a_server_that_is_starting(sharp: Path, tmp_path: Path) -> None:
@@ -401,7 +413,7 @@ def test_second_interrupt_ends_a_server_that_is_starting(sharp: Path, tmp_path: 
     assert process.returncode == 1
     assert "stopped" in said
     assert time.monotonic() - began < 15  # of which the report takes some
-    assert not psutil.wait_procs(found, timeout=1)[1]
+    assert gone(found)
 
 
 def test_complete_run_starts_no_server(sharp: Path, tmp_path: Path) -> None:
@@ -415,9 +427,17 @@ def test_complete_run_starts_no_server(sharp: Path, tmp_path: Path) -> None:
 def test_close_during_the_start_frees_whoever_waits(sharp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     model = nb.load_model(f"vllm:{sharp}", {"serve": "true", "dtype": "float32"})
-    threading.Timer(3.0, model.close).start()
+    before = set(psutil.Process().children(recursive=True))
+    found: list[psutil.Process] = []
+
+    def close() -> None:
+        found.extend(set(psutil.Process().children(recursive=True)) - before)
+        model.close()
+
+    timer = threading.Timer(3.0, close)
+    timer.start()
     with pytest.raises(nb.errors.AdapterError, match="stopped"):
         answers(model, ask("1", QUESTION))
-    assert not [
-        p for p in psutil.Process(os.getpid()).children(recursive=True) if str(sharp) in " ".join(_words(p))
-    ]
+    timer.join()
+    assert len(found) >= 2  # the guard and the server
+    assert gone(found)
