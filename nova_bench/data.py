@@ -1,6 +1,6 @@
 """Where rows come from: the hub at a pinned commit, a folder in the hub's layout, or the embedded mini set; one code path.
 
-The three differ in how a folder is found. From there on a data set is a folder with one Parquet table and the images that the
+The three differ in how a folder is found. From there on a data set is a folder with one table (Parquet or CSV) and the images that the
 table names by paths relative to the folder; rows are read through Hugging Face ``datasets``, which is imported only then.
 """
 
@@ -212,7 +212,8 @@ def open_data(
     revision = None
     if where == "mini":
         if source.mini is None:
-            raise DataError(f"{source.name} has no embedded sample; use --data full or --data PATH")
+            ways = "--data full or --data PATH" if source.hub else "--data FOLDER"
+            raise DataError(f"{source.name} has no embedded sample; use {ways}")
         kind, folder = "mini", content / source.mini
     elif where == "full":
         if not source.hub:

@@ -188,7 +188,6 @@ def _made_up_set() -> dict[str, bytes]:
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         files[f"images/{i:03d}.png"] = buffer.getvalue()
-        writer.writerow(
-            (f"{i:03d}", f"patient_{i:03d}", f"images/{i:03d}.png", finding, sex, dice.randint(40, 88))
-        )
+        age = dice.randint(50, 64) if i // 2 % 2 else dice.randint(65, 79)
+        writer.writerow((f"{i:03d}", f"patient_{i:03d}", f"images/{i:03d}.png", finding, sex, age))
     return {"table.csv": table.getvalue().encode(), **files}
