@@ -46,7 +46,9 @@ def column(table: Path, name: str) -> Any:
 
     try:
         if table.suffix.lower() == CSV:
-            return _read_csv(table, [name]).column(name)
+            return _read_csv(table).column(
+                name
+            )  # all of it is read: a fault in any cell is known before a model is asked
         return pq.read_table(table, columns=[name]).column(name)
     except (OSError, ValueError) as error:
         raise damaged(table, error) from error
@@ -66,7 +68,7 @@ def batches(table: Path, n: int) -> Iterator[Any]:
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
     if table.suffix.lower() == CSV:
-        yield from _read_csv(table, _header(table)).to_batches(max_chunksize=n)
+        yield from _read_csv(table).to_batches(max_chunksize=n)
         return
     with pq.ParquetFile(table) as file:
         yield from file.iter_batches(batch_size=n)
@@ -97,14 +99,15 @@ def _header(table: Path) -> list[str]:
     return names
 
 
-def _read_csv(table: Path, names: list[str]) -> Any:
-    """Return columns of a CSV file as texts, None where a cell is empty."""
+def _read_csv(table: Path) -> Any:
+    """Return a CSV file's cells as texts, None where one is empty."""
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
     import pyarrow.compute as pc  # type: ignore[import-untyped, unused-ignore]
     import pyarrow.csv
 
+    names = _header(table)
     convert = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), include_columns=names, strings_can_be_null=False
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
     )
     read = pyarrow.csv.read_csv(table, convert_options=convert, **_options())
     trimmed = [pc.utf8_trim_whitespace(read.column(name)) for name in names]

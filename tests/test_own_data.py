@@ -93,7 +93,7 @@ def test_table_that_does_not_fit_is_refused_with_what_to_do(
 
 def test_picture_that_is_missing_is_said_without_a_hub(tmp_path: Path) -> None:
     data = opened(tmp_path, folder_of(tmp_path, GOOD.replace("a.png", "c.png")))
-    with pytest.raises(nb.DataError, match="c.png is missing.*or correct the table's column file") as raised:
+    with pytest.raises(nb.DataError, match=r"c.png is missing.*or correct the table's column file") as raised:
         data.image("c.png")
     assert "hf download" not in str(raised.value)
 
@@ -108,7 +108,9 @@ def test_folder_that_was_not_named_is_asked_for(tmp_path: Path, where: str) -> N
 
 def test_pictures_of_ones_own_do_not_go_to_a_vendor_unasked(tmp_path: Path) -> None:
     model = nb.load_model("openai:m", {"base_url": "https://api.example.com/v1", "key_env": "none"})
-    with pytest.raises(nb.UsageError, match="texts of Ward 7 to a vendor.*licence not published\n") as raised:
+    with pytest.raises(
+        nb.UsageError, match=r"texts of Ward 7 to a vendor.*licence not published\n"
+    ) as raised:
         check_hosted(SOURCE, model, is_allowed=False)
     assert "()" not in str(raised.value)
     check_hosted(replace(SOURCE, gated=False), model, is_allowed=False)
