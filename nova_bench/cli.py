@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nova_bench import __version__, cli_build, cli_check, cli_fairness, cli_limits, cli_new, cli_show
-from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
+from nova_bench.cli_options import (
+    ALLOW_HOSTED,
+    DONE,
+    INCOMPLETE,
+    WRONG_USE,
+    folder_of,
+    pairs,
+    say_whose,
+    settings_of,
+)
 from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
 from nova_bench.source_file import harmless
 
@@ -161,7 +170,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from nova_bench.catalog import expand
+    from nova_bench.catalog import expand, find, split_model
+    from nova_bench.task import split_spelling
 
     asked: list[tuple[str, str]] = []
     for word in parsed.tasks:
@@ -173,6 +183,8 @@ def _run(parsed: argparse.Namespace) -> int:
             raise UsageError(f"--concurrency {parsed.concurrency}: expected 1 or more")
         options["concurrency"] = str(parsed.concurrency)
     budget = cli_limits.budget_of(parsed)
+    wanted = [find("tasks", split_spelling(name)[0]) for name, _ in asked]
+    say_whose([*wanted, find("adapters", split_model(parsed.model)[0])])
     if parsed.dry_run:
         return cli_limits.rehearse(parsed, asked, options)
     runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget)

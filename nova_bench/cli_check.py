@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_no_run import check_files
-from nova_bench.cli_options import DONE, INCOMPLETE, pairs
+from nova_bench.cli_options import DONE, INCOMPLETE, pairs, say_whose
 from nova_bench.errors import NovaBenchError, UsageError
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def _announce(name: str) -> None:
     from nova_bench.static_check import printable
 
     found = find("adapters", split_model(name)[0])
-    if found.door != "content":
-        print(f"nova-bench: runs code of {found.whose()}, with your rights", file=sys.stderr)
+    say_whose([found])
     try:
         vendor = found.header().get("sends") == "vendor"
     except NovaBenchError:

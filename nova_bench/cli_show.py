@@ -159,9 +159,16 @@ def _contributed_task(found: Found) -> RenderableType:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
+    from nova_bench.catalog import shipped_tasks
     from nova_bench.doctor import checkup
+    from nova_bench.errors import NovaBenchError
 
-    findings = checkup(settings_of(parsed).cache, settings_of(parsed).config)
+    settings = settings_of(parsed)
+    try:
+        sources = [task.data for task in shipped_tasks()]
+    except NovaBenchError:  # a package that they need is missing, and a finding
+        sources = []
+    findings = checkup(settings.cache, settings.config, sources)
     if parsed.json:
         print(json.dumps({"schema_version": 1, "findings": findings}, indent=1))
     else:
@@ -172,8 +179,9 @@ def _doctor(parsed: argparse.Namespace) -> int:
                 {"ok": "ok", "lacks": "-", "fault": "FAULT"}[finding["state"]],
                 finding["what"],
                 finding["detail"],
+                finding["remedy"],
             )
             for finding in findings
         ]
-        render.console().print(render.listing("nova-bench doctor", ("", "what", ""), rows))
+        render.console().print(render.listing("nova-bench doctor", ("", "what", "", "what to do"), rows))
     return INCOMPLETE if any(finding["state"] == "fault" for finding in findings) else DONE

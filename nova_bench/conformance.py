@@ -142,7 +142,7 @@ class _Check:
         self._leaks: dict[str, str] = {}
         self._dropped: set[str] = set()
         self._answers: dict[str, str | None] = {}
-        self._has_answers = False
+        self._has_answers = self._goes_on = False
         self._printed = ""
         self._end: Finding | None = None
         """How the process ended that did the last step."""
@@ -164,8 +164,8 @@ class _Check:
                 self._skip(remaining, f"it did not load: {reason}")
                 return
             remaining = remaining[remaining.index(reached) + 1 :] if reached else []
-            if not self._has_answers:
-                self._skip(remaining, "it answered none of the ordinary requests, see 'answers'")
+            if not self._goes_on:
+                self._skip(remaining, f"ordinary requests came to no good end, see '{reached}'")
                 return
 
     def _skip(self, steps: list[str], reason: str) -> None:
@@ -233,7 +233,8 @@ class _Check:
         elif kind == "answers":
             self._answers = line["answers"]
         elif kind == "basis":
-            self._has_answers = line["ok"]
+            self._goes_on = line["ok"]
+            self._has_answers = self._has_answers or line["ok"]
         elif kind == "asked":
             self.n_requests += 1
 

@@ -1,6 +1,6 @@
 """The process in which `nova-bench check` runs an adapter; `nova_bench.conformance` starts it, listens to it and ends it.
 
-    python -m nova_bench.conformance_child PIPE        with {"name", "options", "steps", "timeout", ...} in JSON on standard input
+It is given the number of a pipe, and {"name", "options", "steps", "timeout", ...} in JSON on standard input.
 
 It writes a line of JSON into its pipe for everything that it learns, so that nothing is lost when the adapter takes the process with it.
 """
@@ -27,6 +27,7 @@ from nova_bench.conformance_judge import (
     closed,
     failed,
     failure,
+    frame_used,
     is_failed,
     leaks,
     outcome_in_words,
@@ -36,14 +37,14 @@ from nova_bench.conformance_load import explain_load
 from nova_bench.conformance_stream import STREAM, Outcome, Stream, Trouble
 from nova_bench.errors import AdapterError
 from nova_bench.static_check import printable
-from nova_bench.types import Adapter, Context, Request, Response
+from nova_bench.types import Adapter, Request, Response
 
 _MOST_REQUESTS_AHEAD = 64
 """An adapter that pulls as many small requests without an answer counts as one that reads them all first."""
 
 LOADS = "loads"
 STEPS = (
-    *("answers", "second generate", "lazy", "contents", "large image", "unreadable image"),
+    *("answers", "second generate", "lazy", *asked.CONTENTS, "large image", "unreadable image"),
     *("boxes", "outputs", "close"),
 )
 State = Literal["pass", "fail", "not checked"]
@@ -66,6 +67,9 @@ class Child:
         self._keys = [name for name in order["keys"] if os.environ.get(name)]
         self.source: Path | None = None
         self.model: Model
+        self._is_sound = True
+        self._n_streams = 0
+        self._seconds = 1.0
         self._answers: dict[str, str | None] = order.get("answers", {})
 
     def say(self, kind: str, **what: Any) -> None:
@@ -90,6 +94,7 @@ class Child:
         except BaseException as error:
             if error.__traceback__ is not None and isinstance(error, KeyboardInterrupt):
                 raise
+            self._scan(f"{error} {error.__cause__}", "what load raised")
             state, what, remedy = explain_load(error, found)
             self.find(LOADS, state, what, remedy)
             return False
@@ -117,12 +122,16 @@ class Child:
 
     # Streams.
 
+    def _scan(self, text: str, place: str) -> None:
+        """Look for keys in a text of the adapter's."""
+        for name in leaks(text, self._keys):
+            self.say("leak", name=name, where=place)
+
     def _saw(self, response: Response) -> None:
         """Look at a response as it came; an adapter may end the process before its stream has ended."""
         parts = [response.text, response.error, response.reasoning, response.model, response.dropped]
         text = "\n".join(str(part) for part in parts if part)
-        for name in leaks(text, self._keys):
-            self.say("leak", name=name, where="an answer")
+        self._scan(text, "an answer")
         if isinstance(response.dropped, tuple):
             self.say("dropped", names=sorted({printable(str(name), 60) for name in response.dropped}))
         self.say("answered", id=printable(repr(response.id), 80))
@@ -135,6 +144,8 @@ class Child:
                 self.say("asked", id=printable(request.id, 80))
                 yield request
 
+        self._n_streams += 1
+        self.say("clock")
         return Stream(self.model, counted, self.source, self._saw)
 
     def run(self, requests: list[Request]) -> Outcome:
@@ -144,19 +155,27 @@ class Child:
     def ended(self, stream: Stream) -> Outcome:
         """Wait for a stream's end and say what in it broke the contract."""
         outcome = stream.wait(self.timeout)
+        self._scan(str(outcome.raised), "what generate raised")
         for subject, (what, remedy) in outcome.faults.items():
             self.say("fault", subject=subject, what=what, remedy=remedy)
         return outcome
 
-    def judge(self, step: str, outcome: Outcome, good: str, refused: Trouble | None = None) -> bool:
+    def build_on(self, outcome: Outcome) -> None:
+        """Say whether the steps behind this one have a meaning: it ended, and brought answers."""
+        self._is_sound = bool(outcome.responses) and outcome.stuck_at is None
+        self.say("basis", ok=self._is_sound)
+
+    def judge(self, step: str, outcome: Outcome, good: str, refused: Trouble | None = None) -> None:
         """Say whether a stream of a step went well; `refused` is what is said where a request failed or was rejected."""
-        trouble = outcome.trouble(self.timeout) or refused
+        self.conclude(step, outcome, good, outcome.trouble(self.timeout) or refused)
+
+    def conclude(self, step: str, outcome: Outcome, good: str, trouble: Trouble | None) -> None:
+        """Say what was found in a step."""
         if trouble is None:
             self.find(step, "pass", good)
         else:
             self.find(step, "fail", *trouble)
         self.leave_if_stuck(outcome)
-        return trouble is None
 
     def leave_if_stuck(self, outcome: Outcome) -> None:
         """Give this process up where the adapter still runs."""
@@ -168,15 +187,18 @@ class Child:
     def answers(self) -> None:
         """Ordinary requests: each is answered, once."""
         outcome = self.run(asked.plain())
-        self._answers = {key: response.text for key, response in outcome.responses.items()}
+        texts = {key: response.text for key, response in outcome.responses.items()}
+        self._answers = {key: text for key, text in texts.items() if isinstance(text, str | None)}
         self.say("answers", answers=self._answers)
         good = f"{len(outcome.given)} ordinary requests were answered"
-        ok = self.judge("answers", outcome, good, failed(outcome))
-        self.say("basis", ok=ok or bool(outcome.responses))
+        self._seconds = outcome.seconds
+        self.build_on(outcome)
+        self.judge("answers", outcome, good, failed(outcome))
 
     def second_generate(self) -> None:
         """The same requests again: `generate` works twice, and temperature 0 gives the same answers or not."""
         outcome = self.run(asked.plain())
+        self.build_on(outcome)
         self.judge("second generate", outcome, "generate works a second time", failed(outcome))
         both = [key for key in self._answers if key in outcome.responses]
         same = sum(self._answers[key] == outcome.responses[key].text for key in both)
@@ -199,15 +221,16 @@ class Child:
             good = "the card says stream = false: it may read all requests before it answers"
             self.judge("lazy", outcome, good, failed(outcome))
             return
-        patience = max(0.2, min(2.0 * self.timeout / _MOST_REQUESTS_AHEAD, 2.0))
+        # A model that takes long for an answer, and takes everything that comes meanwhile, is no model that reads all first.
+        patience = min(0.75 * self.timeout, max(4.0, 4.0 * self._seconds))
         gave_up = False
 
         def drip(stream: Stream) -> Iterator[Request]:
             nonlocal gave_up
-            for i, request in enumerate(asked.plain(_MOST_REQUESTS_AHEAD, "drip")):
-                yield request
+            for i in range(_MOST_REQUESTS_AHEAD):
+                yield asked.plain(1, f"drip{i}-")[0]
                 # Most answer the first request before the second is there; those that batch need a few, and get the rest sooner.
-                if stream.answered.wait(patience if i < 8 else patience / 10):
+                if stream.answered.wait(patience * (0.08 if i < 8 else 0.006)):
                     break
             else:
                 gave_up = True
@@ -225,32 +248,14 @@ class Child:
         good = f"its first answer came after {n} request{'s' * (n != 1)}, while others were still to come"
         self.judge("lazy", outcome, good)
 
-    def contents(self) -> None:
-        """What data sets hold, in one stream, each judged for itself."""
-        content = asked.contents()
-        outcome = self.run([request for _, request in content.values()])
-        trouble = outcome.trouble(self.timeout)
-        for step, (words, request) in content.items():
-            response = outcome.responses.get(request.id)
-            if response is None:
-                said = trouble or (f"{words} had no answer", "")
-                if outcome.raised is None:
-                    said = (f"{words} had no answer: {said[0]}", said[1])
-                self.find(step, "fail", *said)
-            elif response.finish == "error":
-                self.find(step, "fail", *failure(words, response))
-            else:
-                self.find(step, "pass", outcome_in_words(words, response))
-        self.leave_if_stuck(outcome)
-
-    def large_image(self) -> None:
-        """One picture of 48 million pixels."""
-        outcome = self.run([asked.large()])
-        words = f"a picture of {asked.LARGE[0]} x {asked.LARGE[1]} pixels"
-        response = outcome.responses.get("large.png")
+    def content(self, step: str) -> None:
+        """One request as a data set may hold it, in a stream of its own."""
+        words, request = asked.content(step)
+        outcome = self.run([request])
+        response = outcome.responses.get(request.id)
         good = outcome_in_words(words, response) if response is not None else ""
         refused = failure(words, response) if response is not None and response.finish == "error" else None
-        self.judge("large image", outcome, good, refused)
+        self.judge(step, outcome, good, refused)
 
     def unreadable_image(self) -> None:
         """A damaged picture between two good ones: it alone may fail."""
@@ -260,7 +265,7 @@ class Child:
         hurt = [
             key for key in ("beside0.png", "beside1.png") if key in outcome.missing or is_failed(outcome, key)
         ]
-        if outcome.raised is not None:
+        if outcome.raised is not None and outcome.missing:
             assert trouble is not None  # an exception is trouble
             trouble = (f"one unreadable picture ended the others too: {trouble[0]}", trouble[1])
         elif trouble is None and hurt:
@@ -274,39 +279,13 @@ class Child:
             if bad is None
             else f"an unreadable picture was answered with {bad.finish!r}; the others were answered"
         )
-        self.judge("unreadable image", outcome, good, trouble)
+        self.conclude("unreadable image", outcome, good, trouble)
 
     def boxes(self) -> None:
         """Prompts for boxes in the card's frame; what cannot belong to it is counted."""
-        from nova_bench.parse import parse_boxes
-
-        card = self.model.card
-        requests = asked.localisation(card)
-        outcome = self.run(requests)
-        n_boxes = n_out = n_small = 0
-        for request in requests:
-            response = outcome.responses.get(request.id)
-            if response is None or response.finish == "error":
-                continue
-            size = asked.SCENE
-            sent = tuple(response.image_sizes) or (size,)
-            prediction = parse_boxes(response, Context(card.frame, card.think, (size,), sent))
-            n_boxes += len(prediction.value or ())
-            n_out += prediction.warnings.get("out_of_frame", 0)
-            n_small += sum(max(box.x1 - box.x0, box.y1 - box.y0) < 3 for box in prediction.value or ())
-        frame, wrong = card.frame.name, failed(outcome)
-        if not n_boxes:
-            good = f"no box in {len(outcome.responses)} answers; the frame {frame} was not put to use"
-        else:
-            good = f"{n_out} of {n_boxes} boxes are out of the frame {frame}"
-            if n_small == n_boxes:
-                good += "; all are smaller than 3 pixels: does it write fractions of the image?"
-            if n_out == n_boxes and wrong is None:
-                wrong = (
-                    f"all {n_boxes} boxes are out of the frame {frame} that the card declares",
-                    "declare the frame in which the model writes: boxes = ... in the header, or -o boxes=; CONTRIBUTING.md has the frames",
-                )
-        self.judge("boxes", outcome, good, wrong)
+        outcome = self.run(asked.localisation(self.model.card))
+        good, wrong = frame_used(outcome, self.model.card)
+        self.judge("boxes", outcome, good, failed(outcome) or wrong)
 
     def outputs(self) -> None:
         """What the card declares beside text is delivered."""
@@ -368,12 +347,17 @@ class Child:
         """Load, and do each step."""
         self.say("begin", step=LOADS)
         if not self.load():
-            self.say("end", loaded=False, threads=[])
+            self.say("end", threads=[], crowd=0)
             return
         for step in self.steps:
             self.say("begin", step=step)
             try:
-                getattr(self, step.replace(" ", "_"))()
+                if step in (*asked.CONTENTS, "large image"):
+                    self.content(step)
+                else:
+                    getattr(self, step.replace(" ", "_"))()
+                if not self._is_sound:
+                    raise _Stuck
             except _Stuck:
                 self.say("stuck", step=step)
                 for stream in (sys.stdout, sys.stderr):
@@ -381,12 +365,21 @@ class Child:
                         stream.flush()
                 os._exit(0)
             self.say("done", step=step)
-        main = threading.main_thread()
-        left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
-        time.sleep(0.2 if left else 0)
+        left = self._threads_left()
         self.say(
-            "end", loaded=True, threads=[printable(thread.name, 60) for thread in left if thread.is_alive()]
+            "end",
+            threads=[printable(thread.name, 60) for thread in left if not thread.daemon],
+            crowd=len(left) if len(left) >= max(self._n_streams, 4) else 0,
         )
+
+    def _threads_left(self) -> list[threading.Thread]:
+        """Return the threads that still run some time after the last step."""
+        left = set(threading.enumerate()) - {threading.main_thread()}
+        until = time.monotonic() + 2.0
+        while left and time.monotonic() < until:
+            time.sleep(0.05)
+            left = {thread for thread in left if thread.is_alive()}
+        return sorted(left, key=lambda thread: thread.name)
 
 
 def _die_with_parent() -> None:
@@ -406,7 +399,3 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     _die_with_parent()
     Child(pipe, order).work()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,10 +9,10 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
-from nova_bench.conformance_requests import LABELS
+from nova_bench.conformance_requests import LABELS, SCENE
 from nova_bench.conformance_stream import Outcome, Trouble, line_of, where
 from nova_bench.static_check import printable
-from nova_bench.types import Response
+from nova_bench.types import Card, Context, Response
 
 CLOSE_SECONDS = 5.0
 """How long close() may take, by the contract."""
@@ -46,6 +46,31 @@ def outcome_in_words(words: str, response: Response) -> str:
             f"{words} was rejected, which counts as the model's answer: {printable(str(response.error), 200)}"
         )
     return f"{words} was answered"
+
+
+def frame_used(outcome: Outcome, card: Card) -> tuple[str, Trouble | None]:
+    """Return how many boxes of a stream are out of the card's frame, and what to say where all are."""
+    from nova_bench.parse import parse_boxes
+
+    n_boxes = n_out = n_small = 0
+    for response in outcome.responses.values():
+        if response.finish == "error":
+            continue
+        sent = tuple(response.image_sizes) or (SCENE,)
+        prediction = parse_boxes(response, Context(card.frame, card.think, (SCENE,), sent))
+        n_boxes += len(prediction.value or ())
+        n_out += prediction.warnings.get("out_of_frame", 0)
+        n_small += sum(max(box.x1 - box.x0, box.y1 - box.y0) < 3 for box in prediction.value or ())
+    frame = card.frame.name
+    if not n_boxes:
+        return f"no box in {len(outcome.responses)} answers; the frame {frame} was not put to use", None
+    if n_out == n_boxes:
+        remedy = "declare the frame in which the model writes: boxes = ... in the header, or -o boxes=; CONTRIBUTING.md has the frames"
+        return "", (f"all {n_boxes} boxes are out of the frame {frame} that the card declares", remedy)
+    told = (
+        "; all are smaller than 3 pixels: does it write fractions of the image?" if n_small == n_boxes else ""
+    )
+    return f"{n_out} of {n_boxes} boxes are out of the frame {frame}{told}", None
 
 
 def wrong_output(name: str, response: Response) -> Trouble | None:

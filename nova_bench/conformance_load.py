@@ -33,15 +33,23 @@ def explain_load(error: BaseException, found: Found) -> tuple[Literal["fail", "n
         said = printable(str(cause), 300)
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0]
-            return "not checked", f"package {package!r} is not installed{at}", _install(package, found)
+            return (
+                "not checked",
+                f"package {package!r} is not installed, which the file wants{at}",
+                _install(package, found),
+            )
         if isinstance(cause, KeyError) and cause.args and _is_variable(cause.args[0]):
             name = cause.args[0]
-            return "not checked", f"the environment variable {name} is not set{at}", f"export {name}=..."
+            return (
+                "not checked",
+                f"the environment variable {name} is not set, which the file wants{at}",
+                f"export {name}=...",
+            )
         if isinstance(cause, SystemExit):
             what = f"loading raised SystemExit ({printable(str(cause.code), 60)}){at}, which ends a whole run"
             return "fail", what, f"remove sys.exit(); {_TELL}"
         if isinstance(cause, FileNotFoundError):
-            what = f"the file {printable(str(cause.filename or cause), 200)} is not there{at}"
+            what = f"the file {printable(str(cause.filename or cause), 200)} is not there, which the file wants{at}"
             return "not checked", what, "give its path with -o, as the docstring of the adapter says"
         if isinstance(cause, ConnectionError) or (
             not isinstance(cause, NovaBenchError) and _SERVER.search(said)

@@ -22,9 +22,14 @@ from nova_bench.static_check import Finding, printable
 _GRACE_SECONDS = 5.0
 """The child times itself and can say where it waits; only a child that cannot is timed from here."""
 
+_DRAWING_SECONDS = 60.0
+
 _MOST_PRINTED = 2_000
 _MOST_WRITTEN = 100_000_000
 """Bytes on standard output or standard error, after which a process is ended before it fills the disk."""
+
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from nova_bench.conformance_child import main; main()"
+"""Modules are looked for where a run looks: with -m, an openai.py in the user's folder would stand for the package."""
 
 
 class Process:
@@ -53,6 +58,7 @@ class Process:
         """What was pulled and not answered in this step."""
         self._state = "working"
         self._threads: list[str] = []
+        self._crowd = 0
         self._stack = contextlib.ExitStack()
         self._output, self._errors = (
             self._stack.enter_context(contextlib.closing(tempfile.TemporaryFile()))  # noqa: SIM115  (the stack closes it)
@@ -61,7 +67,7 @@ class Process:
         self._pipe, far = os.pipe()
         self._stack.callback(os.close, self._pipe)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "nova_bench.conformance_child", str(far)],
+            [sys.executable, "-P", "-c", _START, str(far), json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=self._errors,
@@ -92,12 +98,13 @@ class Process:
 
     def _hear(self, line: Mapping[str, Any]) -> None:
         kind = line["kind"]
-        if kind == "begin":
-            self.step = line["step"]
+        if kind in ("begin", "clock"):  # the clock starts again once the pictures of a step are drawn
+            self.step = line.get("step", self.step)
             self._waiting.clear()
             seconds = self._load_seconds if self.step == LOADS else self._step_seconds
             # `close` waits for an answer first, twice for close(), and then for the end.
             extra = 3 * CLOSE_SECONDS if self.step == "close" else 0.0
+            extra += _DRAWING_SECONDS if kind == "begin" and self.step != LOADS else 0.0
             self._begun = time.monotonic()
             self._deadline = self._begun + seconds + extra + (0.0 if self.step == LOADS else _GRACE_SECONDS)
         elif kind == "asked":
@@ -110,7 +117,7 @@ class Process:
             self._state = "stuck"
         elif kind == "end":
             self._state = "ended"
-            self._threads = line["threads"]
+            self._threads, self._crowd = line["threads"], line["crowd"]
         self._tell(line)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -153,7 +160,11 @@ class Process:
                 code = signal.Signals(-code).name
             memory = ", which is what systems do where memory runs out" if code == "SIGKILL" else ""
             what = f"its process was ended by signal {code} {at}{asked}{memory}"
-            remedy = "run the adapter in a small script under python -X faulthandler, or on a machine with more memory"
+            remedy = (
+                "remove what interrupts the process; an adapter ends a stream by returning"
+                if code in ("SIGINT", "SIGTERM")
+                else "run the adapter in a small script under python -X faulthandler, or on a machine with more memory"
+            )
         else:
             what = f"it ended its process with exit code {code} {at}{asked}"
             remedy = "remove os._exit(), exec and what else ends a process; raise an exception instead"
@@ -163,14 +174,18 @@ class Process:
 
     def _see_off(self) -> Finding:
         """Wait for the child's end, and say what keeps it or outlives it."""
-        named = f": thread {', '.join(map(repr, self._threads))}" if self._threads else ""
-        remedy = "end them in close(), or make threads daemons (daemon=True) and stop child processes"
+        names = ", ".join(map(repr, dict.fromkeys(self._threads)))
+        named = f": {len(self._threads)} threads ({names}) hold it" if self._threads else ""
+        remedy = "end threads and child processes where generate ends, or in close(); a thread that may be left behind is made with daemon=True"
         try:
             self._process.wait(CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             return Finding(
                 "exit", "fail", f"{CLOSE_SECONDS:g} s after its work the process does not end{named}", remedy
             )
+        if self._crowd:
+            what = f"{self._crowd} threads of the adapter still ran after close(): each call of generate leaves some behind"
+            return Finding("exit", "fail", what, remedy)
         until = time.monotonic() + 2.0
         while _is_group_alive(self._process.pid):
             if time.monotonic() > until:

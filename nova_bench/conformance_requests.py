@@ -35,7 +35,8 @@ def picture(
     >>> picture((32, 24)).size, picture(bits=16).pil().mode
     ((32, 24), 'L')
     """
-    width, height = size
+    times = max(1, max(size) // 800)  # a large picture is a small one, enlarged: the time is the adapter's
+    width, height = size[0] // times, size[1] // times
     place = np.random.default_rng(seed).uniform(0.62, 0.74, 2)
     across = np.linspace(0.0, 1.0, width, dtype=np.float32)[None, :]
     down = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None]
@@ -43,6 +44,7 @@ def picture(
     spot = ((across - place[0] - 0.1) ** 2 + (down - place[1] - 0.1) ** 2) < 0.01
     grey = np.where(spot, 220, np.where(disc, 70, 5))
     values = grey.astype(np.uint8) if bits == 8 else (grey * 200).astype(np.uint16)
+    values = values.repeat(times, axis=0).repeat(times, axis=1)
     buffer = io.BytesIO()
     PIL.Image.fromarray(values).save(buffer, "PNG", compress_level=1)
     return Image(data=buffer.getvalue(), name=name)
@@ -77,30 +79,31 @@ def plain(n: int = 3, prefix: str = "plain") -> list[Request]:
     ]
 
 
-def contents() -> dict[str, tuple[str, Request]]:
-    """Return what a data set may hold, by the name of its step: in words, and as a request."""
+CONTENTS = ("unicode", "empty text", "text only", "several images", "16-bit image", "system prompt")
+
+
+def content(step: str) -> tuple[str, Request]:
+    """Return what a data set may hold, by the name of its step (one of `CONTENTS`, or ``large image``): in words, and as a request."""
     ask = "Describe it in three words."
-    unicode = "Beschreibe: größe ≥ 5 µm, 肺結節, רקמה, عقدة, é́, \U0001f9e0. In three words."
-    pictures = [picture(seed=seed, name=f"view{seed}.png") for seed in (1, 2)]
-    return {
-        "unicode": ("letters of many scripts", request("unicode-脳.png", (picture(), unicode))),
-        "empty text": ("a picture with an empty text", request("empty-text.png", (picture(seed=3), ""))),
-        "text only": ("a text without a picture", request("text-only", ("Name one organ in one word.",))),
-        "several images": (
-            "two pictures with text between them",
-            request("several.png", (pictures[0], "This was before.", pictures[1], f"This is after. {ask}")),
-        ),
-        "16-bit image": ("a grey picture of 16 bits", request("16-bit.png", (picture(bits=16), ask))),
-        "system prompt": (
-            "a system prompt",
-            request("system.png", (picture(seed=4), ask), system="You are a radiologist. Be brief."),
-        ),
-    }
-
-
-def large() -> Request:
-    """Return a request with a picture of 48 million pixels."""
-    return request("large.png", (picture(LARGE, name="large.png"), "What is it? Answer in three words."))
+    if step == "unicode":
+        unicode = "Beschreibe: größe ≥ 5 µm, 肺結節, רקמה, عقدة, é́, \U0001f9e0. In three words."
+        return "a prompt with letters of many scripts", request("unicode-脳.png", (picture(), unicode))
+    if step == "empty text":
+        return "a picture with an empty text", request("empty-text.png", (picture(seed=3), ""))
+    if step == "text only":
+        return "a text without a picture", request("text-only", ("Name one organ in one word.",))
+    if step == "several images":
+        before, after = (picture(seed=seed, name=f"view{seed}.png") for seed in (1, 2))
+        parts = (before, "This was before.", after, f"This is after. {ask}")
+        return "a prompt of two pictures with text between them", request("several.png", parts)
+    if step == "16-bit image":
+        return "a grey picture of 16 bits", request("16-bit.png", (picture(bits=16), ask))
+    if step == "system prompt":
+        system = "You are a radiologist. Be brief."
+        return "a request with a system prompt", request("system.png", (picture(seed=4), ask), system=system)
+    assert step == "large image"  # there is no other step
+    words = f"a picture of {LARGE[0]} x {LARGE[1]} pixels"
+    return words, request("large.png", (picture(LARGE, name="large.png"), ask))
 
 
 def unreadable() -> list[Request]:

@@ -34,6 +34,10 @@ IDS = "yield nb.Response(request.id, ...) once for each request, with the id of 
 UNCHANGED = "treat requests as read-only: the engine hashes and logs them; copy what you want to change (dict(request.ask))"
 
 
+class _BrokenContract(TypeError):  # noqa: N818  (raised and read in this file)
+    """What generate gave is nothing that a run can use."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of one stream."""
@@ -134,7 +138,8 @@ class Stream:
         self.finished = threading.Event()
         self._model, self._source, self._saw = model, source, saw
         self._feed = Feed(script(self), self.outcome)
-        self._thread = threading.Thread(target=self._consume, name="nova-bench model", daemon=True)
+        # Not a daemon: threads inherit that, and one that the adapter starts and forgets shall be seen to keep its process.
+        self._thread = threading.Thread(target=self._consume, name="nova-bench model", daemon=False)
         self._began = time.monotonic()
         self._thread.start()
 
@@ -156,8 +161,9 @@ class Stream:
                 kind = type(responses).__name__
                 if hasattr(responses, "close"):
                     responses.close()  # a coroutine that nobody awaits would complain
-                raise TypeError(
-                    f"generate returned a {kind}; expected an iterator of responses: write a plain generator with yield, not async"
+                raise _BrokenContract(
+                    f"generate returned a {kind}; expected an iterator of responses",
+                    "write it as a plain def, not async, with: for request in requests: yield nb.Response(request.id, text)",
                 )
             try:
                 for response in responses:
@@ -174,8 +180,9 @@ class Stream:
     def _accept(self, response: Any) -> None:
         outcome = self.outcome
         if not isinstance(response, Response):
-            raise TypeError(
-                f"generate yielded a {type(response).__name__}; expected nova_bench.Response(request.id, text)"
+            raise _BrokenContract(
+                f"generate yielded a {type(response).__name__}; expected nova_bench.Response objects",
+                "yield nb.Response(request.id, text); nb.each makes an adapter of a function that returns texts",
             )
         if outcome.pulled_before_answer is None:
             outcome.pulled_before_answer = len(outcome.given)
@@ -195,8 +202,8 @@ class Stream:
         self.outcome.faults.setdefault("ids", (what, IDS))
         self._n_surplus = getattr(self, "_n_surplus", 0) + 1
         if self._n_surplus > _MOST_SURPLUS:
-            raise RuntimeError(
-                f"generate yielded more than {_MOST_SURPLUS} responses to nothing that was asked"
+            raise _BrokenContract(
+                f"generate yielded more than {_MOST_SURPLUS} responses to nothing that was asked: {what}", IDS
             )
 
 
@@ -256,6 +263,8 @@ def line_of(error: BaseException, source: Path | None) -> str:
 
 def _raised(error: BaseException, at: str, missing: list[str]) -> Trouble:
     kind = type(error).__name__
+    if isinstance(error, _BrokenContract):
+        return error.args[0], error.args[1]
     if isinstance(error, SystemExit):
         return (
             f"generate raised SystemExit ({printable(str(error.code), 60)}){at}, which ends a whole run",

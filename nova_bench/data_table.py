@@ -38,7 +38,7 @@ def column(table: Path, name: str) -> Any:
         DataError: The table is damaged.
 
     >>> table = getfixture("tmp_path") / "table.csv"
-    >>> _ = table.write_text("id,sex,age\\n007,female,61\\n008, ,70\\n")
+    >>> _ = table.write_text("id,sex,age\n007,female,61\n008, ,70\n")
     >>> column_names(table), column(table, "id").to_pylist(), column(table, "sex").to_pylist(), row_count(table)
     (['id', 'sex', 'age'], ['007', '008'], ['female', None], 2)
     """
