@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_check, cli_fairness, cli_limits, cli_show
+from nova_bench import __version__, cli_build, cli_check, cli_fairness, cli_limits, cli_new, cli_show
 from nova_bench.cli_options import (
     ALLOW_HOSTED,
     DONE,
@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(verb=_demo)
 
     cli_show.add_verbs(verbs)
+    cli_new.add_verb(verbs)
     cli_build.add_verbs(verbs)
     cli_check.add_verb(verbs)
 
