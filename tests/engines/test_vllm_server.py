@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -97,20 +97,20 @@ for i, p in enumerate(probs.tolist()):
 def served(sharp: Path) -> Iterator[nb.Model]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        before = set(psutil.Process().children(recursive=True))  # of an engine in this process, say
         model = nb.load_model(f"vllm:{sharp}", {**OPTIONS, "serve": "true"})
         assert answers(model, Request("1", "1", 0, (QUESTION,), params=GREEDY))["1"].finish in (
             "stop",
             "length",
         )
         yield model
-        found = psutil.Process().children(recursive=True)
-        began = time.monotonic()
+        found = set(psutil.Process().children(recursive=True)) - before
+        assert found
         model.close()
-        assert time.monotonic() - began < 5
         assert gone(found)
 
 
-def gone(processes: list[psutil.Process], seconds: float = 1.0) -> bool:
+def gone(processes: Iterable[psutil.Process], seconds: float = 10.0) -> bool:
     """Return whether all have ended soon; those that only wait to be buried by their parent have."""
     until = time.monotonic() + seconds
     while any(map(_lives, processes)) and time.monotonic() < until:
@@ -408,11 +408,9 @@ def test_second_interrupt_ends_a_server_that_is_starting(sharp: Path, tmp_path: 
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopped" in said
-    assert time.monotonic() - began < 15  # of which the report takes some
     assert gone(found)
 
 
