@@ -121,10 +121,15 @@ def find(kind: Kind, name: str) -> Found:
         places = " and ".join(str(found.path or found.entry) for found in matches)
         raise UsageError(f"{_SINGULAR[kind]} {name!r} is offered by {places}; name one by its path")
     if not matches:
-        raise UnknownNameError(
-            _SINGULAR[kind], name, [found.name for found in find_all(kind)], f"{kind}/ or entry points"
-        )
+        names = [found.name for found in find_all(kind)]
+        raise UnknownNameError(_SINGULAR[kind], name, names, f"{kind}/ or entry points", path=file_here(name))
     return matches[0]
+
+
+def file_here(name: str) -> str:
+    """Return the path, with a slash, of the Python file in this folder that a name without one may mean; empty where there is none."""
+    file = name if name.endswith(".py") else f"{name}.py"
+    return f"./{file}" if not set(file) & {"/", "\\", "\0"} and Path(file).is_file() else ""
 
 
 def _entry_source(entry: importlib.metadata.EntryPoint) -> Path | None:
@@ -327,7 +332,7 @@ def expand(name: str) -> tuple[list[str], str | None]:
     if "/" not in head:
         names = [found.name for found in find_all("tasks")]
         if head not in names:
-            raise UnknownNameError("suite or task", head, [*known, *names], "tasks/")
+            raise UnknownNameError("suite or task", head, [*known, *names], "tasks/", path=file_here(head))
     return [name], None
 
 

@@ -112,9 +112,15 @@ def _announce(name: str) -> None:
     """Say, before anything runs, whose code it is, where what it is asked goes, and how much that is."""
     from nova_bench.catalog import find, split_model
     from nova_bench.conformance import N_REQUESTS
+    from nova_bench.source_file import static_task
     from nova_bench.static_check import printable
 
     found = find("adapters", split_model(name)[0])
+    if found.door == "path" and static_task(found.source()) is not None:
+        file = printable(name, 80)
+        raise UsageError(
+            f"{file} states a TASK and is no adapter; read it with nova-bench check --no-run {file}, run it with nova-bench run {file}"
+        )
     say_whose([found])
     try:
         vendor = found.header().get("sends") == "vendor"

@@ -97,7 +97,8 @@ def spent(usage: Mapping[str, Any]) -> str:
         cost = account["cost_note"] if account["cost_usd"] is None else f"{account['cost_usd']:.6g} USD"
         told.append(
             f"{role} {account['model']}: {account['requests']:,} requests, {tokens['input']:,} input tokens ({tokens['cached']:,} of them cached), "
-            f"{tokens['output']:,} output tokens ({tokens['reasoning']:,} of them reasoning), {account['seconds']:.1f} s, {cost}"
+            f"{tokens['output']:,} output tokens ({tokens['reasoning']:,} of them reasoning), "
+            f"{account['seconds']:.1f} s summed over the requests, {cost}"
             + (f"; {reused:,} answers from the response cache" if reused else "")
         )
     return "; ".join(told)

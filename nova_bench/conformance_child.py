@@ -29,6 +29,7 @@ from nova_bench.conformance_judge import (
     frame_used,
     is_failed,
     leaks,
+    not_reached,
     outcome_in_words,
     wrong_output,
 )
@@ -190,6 +191,11 @@ class Child:
         self.say("answers", answers=self._answers)
         good = f"{len(outcome.given)} ordinary requests were answered"
         self._seconds = outcome.seconds
+        if reason := not_reached(outcome):
+            self._is_sound = False
+            self.say("basis", ok=False)
+            self.find("answers", "not checked", reason, "mend this, and check again")
+            return
         self.build_on(outcome)
         self.judge("answers", outcome, good, failed(outcome))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nova_bench.conformance_requests import LABELS, SCENE
 from nova_bench.conformance_stream import Outcome, Trouble, line_of, where
+from nova_bench.errors import AdapterError
 from nova_bench.static_check import printable
 from nova_bench.types import Card, Context, Response
 
@@ -29,6 +30,14 @@ def failed(outcome: Outcome) -> Trouble | None:
 def is_failed(outcome: Outcome, key: str) -> bool:
     """Return whether a request was answered with an error."""
     return key in outcome.responses and outcome.responses[key].finish == "error"
+
+
+def not_reached(outcome: Outcome) -> str:
+    """Return why a model was not reached, where a backend said it: server, key, model's name, no fault of the file. Empty where it was."""
+    given_up = all(is_failed(outcome, key) for key in outcome.responses)
+    return (
+        printable(str(outcome.raised), 800) if given_up and isinstance(outcome.raised, AdapterError) else ""
+    )
 
 
 def failure(words: str, response: Response) -> Trouble:

@@ -98,6 +98,10 @@ def _install(package: str, found: Found) -> str:
             wanted = [printable(name, 100) for name in listed if isinstance(name, str)]
         except tomllib.TOMLDecodeError:
             wanted = []
+    if all(
+        re.fullmatch(r"nova[-_.]bench", name, re.IGNORECASE) for name in wanted
+    ):  # it is there, as this runs
+        wanted = []
     named = " ".join(f'"{name}"' for name in wanted) if wanted else package
-    more = "" if wanted else "; name it in `dependencies` of the header"
+    more = "" if wanted else "; name what brings it in `dependencies` of the header"
     return f"pip install {named}{more}"

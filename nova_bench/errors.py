@@ -34,13 +34,16 @@ class UnknownNameError(UsageError):
         name: The name as given.
         known: All names that exist.
         where: Where they were looked for, for the message.
+        path: A file that may have been meant; it is offered before any name.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", path: str = "") -> None:
         names = sorted(set(known))
         self.closest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         message = f"{kind} {name!r} not found{' in ' + where if where else ''}"
-        if self.closest:
+        if path:
+            message += f"; the file that is here is {path}: a file is named by its path, with a slash"
+        elif self.closest:
             message += "; did you mean " + " or ".join(repr(close) for close in self.closest) + "?"
         elif names:
             shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

@@ -26,11 +26,12 @@ def check_license(source: Source, config: Path, accept: bool) -> None:
     if line == source.license or line.startswith(source.license + " "):
         return
     if not accept:
+        sample = "\nIts embedded sample needs none: --data mini" if source.mini else ""
         changed = f" (accepted before: {line})" if line else ""
         raise DataError(
             f"{source.name} is under the licence {source.license}{changed}: {source.license_url}\n"
             f"Read it; if you accept it, run again with --accept-license once, or add this line to {path}:\n"
-            f"    {_license_line(source)}"
+            f"    {_license_line(source)}{sample}"
         )
     kept = [
         old

@@ -385,6 +385,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
         was, now = old.get(key), new.get(key)
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             yield from _differences(was, now, f"{prefix}{key}.")
+        elif was != now and prefix + key == "model.source" and was and now:
+            yield "the adapter's file has changed since"
         elif was != now:
             yield f"{prefix}{key} was {_short(was)}, now {_short(now)}"
 

@@ -113,7 +113,7 @@ def _place(kind: Kind, name: str, folder: Path) -> Path:
     """
     what = {"tasks": "task", "adapters": "adapter"}[kind]
     if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(name):
-        mended = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST]
+        mended = re.sub(r"[^a-z0-9]+", "_", name.lower().removesuffix(".py")).strip("_")[:_LONGEST]
         usable = _NAME.fullmatch(mended) and not keyword.iskeyword(mended)
         raise UsageError(
             f"{what} name {name[: 2 * _LONGEST]!r}: expected small letters, digits and _, beginning with a letter, at most {_LONGEST} "

@@ -196,6 +196,28 @@ def test_what_is_missing_is_named_and_the_rest_not_checked(
     assert document["requests"] == 0
 
 
+def test_address_where_nothing_is_served_is_said_once_and_is_no_fault_of_the_adapter(tmp_path: Path) -> None:
+    with serve(Plan()) as (url, _):
+        words = ("openai:acme", "-o", f"base_url={url.removesuffix('/v1')}")
+        returned, document, _ = check(tmp_path, *words)
+    assert returned == 1
+    assert states(document, "fail") == {}
+    said = states(document, "not checked")
+    assert said["answers"].startswith("HTTP 404")
+    assert said["answers"].endswith("and the model's name 'acme'")
+    assert "see 'answers'" in said["boxes"]
+    assert "determinism" not in states(document, "pass")
+
+
+def test_package_that_the_header_does_not_name_is_installed_by_its_own_name(tmp_path: Path) -> None:
+    name = write(tmp_path, answering("pass", load="import acme_vlm_sdk"))
+    text = (tmp_path / "acme.py").read_text().replace("dependencies = []", 'dependencies = ["nova-bench"]')
+    (tmp_path / "acme.py").write_text(text)
+    _, document, _ = check(tmp_path, name)
+    found = next(finding for finding in document["findings"] if finding["step"] == "loads")
+    assert found["remedy"].startswith("pip install acme_vlm_sdk; name what brings it")
+
+
 def test_missing_package_comes_with_the_header_s_install_command(tmp_path: Path) -> None:
     name = write(tmp_path, answering("pass", load="import acme_vlm_sdk"))
     text = (tmp_path / "acme.py").read_text().replace("dependencies = []", 'dependencies = ["acme-vlm>=2"]')
@@ -333,6 +355,13 @@ def test_wrong_use_is_said(tmp_path: Path, words: tuple[str, ...], sentence: str
     done = nova(tmp_path, "check", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert sentence in done.stderr
+
+
+def test_task_given_to_check_is_sent_where_it_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "acme.py").write_text("import nova_bench as nb\n\nTASK = nb.Task(name='acme')\n")
+    done = nova(tmp_path, "check", "./acme.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nova-bench check --no-run ./acme.py" in done.stderr
 
 
 def test_file_that_cannot_run_is_not_run(tmp_path: Path) -> None:

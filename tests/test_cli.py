@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -212,6 +213,35 @@ def test_wrong_use_exits_with_2_and_says_what_there_is(
     assert printed.out == ""
     assert "Traceback" not in printed.err
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "acme.py", "--model", "prior"),
+        ("run", "acme", "--model", "prior"),
+        ("run", "mini", "--model", "acme.py"),
+        ("check", "acme"),
+    ],
+)
+def test_file_without_a_slash_is_offered_by_its_path(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "acme.py").write_text("open('ran', 'w')\n")
+    done = nova(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the file that is here is ./acme.py" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_run_of_an_adapter_that_was_edited_since_is_refused_in_words(tmp_path: Path) -> None:
+    prior = Path(nb.__file__).parent.parent / "adapters" / "prior.py"
+    shutil.copy(prior, tmp_path / "acme.py")
+    words = ("run", "nova_localization", "--data", "mini", "--limit", "1", "--model", "./acme.py")
+    assert nova(tmp_path, *words).returncode == 0
+    with (tmp_path / "acme.py").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    done = nova(tmp_path, *words)
+    assert done.returncode == 1
+    assert "holds another run (the adapter's file has changed since)" in done.stderr
 
 
 def test_misspelt_header_key_is_refused(tmp_path: Path) -> None:

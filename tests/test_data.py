@@ -330,6 +330,7 @@ def test_full_data_ask_for_the_licence_before_anything_else(tmp_path: Path) -> N
         "CC BY-NC-SA 4.0",
         SOURCE.license_url,
         "--accept-license",
+        "--data mini",
         str(tmp_path / "config" / "licenses.toml"),
         '"c-i-ber/Nova" = ',
     ):

@@ -81,6 +81,7 @@ def test_new_task_runs_on_its_made_up_data_and_compares_groups(tmp_path: Path) -
     ("words", "message"),
     [
         (["adapter", "Acme-VLM 8B"], "acme_vlm_8b would do"),
+        (["adapter", "acme.py"], "acme would do"),
         (["adapter", "../x"], "small letters"),
         (["adapter", "class"], "no word of Python's own"),
         (["adapter", "8b"], "beginning with a letter"),

@@ -68,7 +68,9 @@ def find_model(model: str, *, revision: str = "", trust_remote_code: bool = Fals
         AdapterError: The folder holds no checkpoint, or the hub does not give it.
     """
     if not model:
-        raise UsageError("which model? a folder, or OWNER/NAME of the hub: --model ADAPTER:OWNER/NAME")
+        raise UsageError(
+            "which model? a folder, or OWNER/NAME of the hub: ADAPTER:OWNER/NAME, or -o model=FOLDER"
+        )
     folder = Path(model).expanduser()
     if folder.is_dir() or model.startswith(("/", ".", "~")):
         if not folder.is_dir():
