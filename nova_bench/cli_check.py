@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -116,7 +117,10 @@ def _announce(name: str) -> None:
     from nova_bench.static_check import printable
 
     found = find("adapters", split_model(name)[0])
-    if found.door == "path" and static_task(found.source()) is not None:
+    states_task = False
+    with contextlib.suppress(NovaBenchError):  # a file that does not parse is one of the check's findings
+        states_task = found.door == "path" and static_task(found.source()) is not None
+    if states_task:
         file = printable(name, 80)
         raise UsageError(
             f"{file} states a TASK and is no adapter; read it with nova-bench check --no-run {file}, run it with nova-bench run {file}"
