@@ -44,6 +44,9 @@ class Batched(Protocol):
     def load(self) -> Checkpoint:
         """Return the checkpoint, loaded at the first call."""
 
+    def prepares_ahead(self) -> bool:
+        """Whether a batch is made ready while the model works on another."""
+
     def prepare(self, batch: list[Waiting]) -> Prepared:
         """Make a batch ready for the model."""
 
@@ -104,23 +107,33 @@ class BatchThread:
                     waiting.finish(_fatal(error))
 
     def _work(self, pool: concurrent.futures.ThreadPoolExecutor) -> None:
+        if not self._chat.prepares_ahead():
+            while batch := self.batches.take():
+                self._answer_or_end(batch, lambda batch=batch: self._chat.prepare(batch), [])  # type: ignore[misc]  # binds the loop's variable
+            return
         batch = self.batches.take()
         ready = pool.submit(self._chat.prepare, batch)
         while batch:
             following = self.batches.take_full()
             following_ready = pool.submit(self._chat.prepare, following) if following else None
-            try:
-                self._answer(batch, ready.result)
-            except ClosedError:
-                raise
-            except BaseException as error:
-                for waiting in (*batch, *following):
-                    waiting.finish(_fatal(error))
-                raise
+            self._answer_or_end(batch, ready.result, following)
             if following_ready is None:
                 following = self.batches.take()
                 following_ready = pool.submit(self._chat.prepare, following)
             batch, ready = following, following_ready
+
+    def _answer_or_end(
+        self, batch: list[Waiting], ready: Callable[[], Prepared], following: list[Waiting]
+    ) -> None:
+        """Answer a batch; an error that ends the run ends what was taken with it."""
+        try:
+            self._answer(batch, ready)
+        except ClosedError:
+            raise
+        except BaseException as error:
+            for waiting in (*batch, *following):
+                waiting.finish(_fatal(error))
+            raise
 
     def _answer(self, batch: list[Waiting], ready: Callable[[], Prepared]) -> None:
         """Answer a batch; one that fails is halved until what fails is one request, which then fails alone.

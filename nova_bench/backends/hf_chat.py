@@ -190,6 +190,10 @@ class HFChat:
             self._grammars = Grammars(checkpoint.tokenizer, checkpoint.vocabulary, checkpoint.ends)
         return self._grammars
 
+    def prepares_ahead(self) -> bool:
+        """Whether the next batch is made ready while the model works: on a processor both would want all cores."""
+        return bool(self.load().model.device.type != "cpu")
+
     def prepare(self, batch: list[Waiting]) -> Prepared:
         """Make a batch ready for the model: pictures, tokens, and what does not fit into the context sorted out."""
         checkpoint, prepared = self.load(), Prepared()
