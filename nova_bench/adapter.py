@@ -218,8 +218,12 @@ def read_options(load: Callable[..., Any], given: Mapping[str, str], where: str)
             options[name] = _converted(name, text, parameters[name])
         elif name in ENGINE_OPTIONS:
             continue
-        elif passed_on and name.replace("-", "_") not in known:  # not a way around an option's own checks
-            options[name] = text
+        elif (
+            passed_on and (keyword := name.replace("-", "_")) not in known
+        ):  # not a way around an option's own checks
+            if keyword in options:
+                raise UsageError(f"option {name}={text!r} is given twice, once with - and once with _")
+            options[keyword] = text
         else:
             raise UnknownNameError("option", name, known, f"adapter {where}")
     return options

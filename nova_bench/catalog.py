@@ -8,11 +8,13 @@ that two places offer is an error.
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import json
 import sys
 import tomllib
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +155,16 @@ def _entry_source(entry: importlib.metadata.EntryPoint) -> Path | None:
     return None
 
 
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Runs the text of a file, and never bytecode beside it: that can be older than the file, or a stranger's, and no digest shows it."""
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        """Return the module's code, compiled anew."""
+        path = self.get_filename(fullname)
+        code: types.CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _import(found: Found) -> Any:
     """Run the file of a task or adapter and return its module."""
     try:
@@ -160,7 +172,8 @@ def _import(found: Found) -> Any:
             return importlib.import_module(found.entry.module)
         assert found.path is not None  # only entry points lack one
         name = f"nova_bench_content.{found.kind}.{found.name}"
-        specification = importlib.util.spec_from_file_location(name, found.path)
+        loader = _FromSource(name, str(found.path))
+        specification = importlib.util.spec_from_file_location(name, found.path, loader=loader)
         assert specification is not None  # a .py path always has a loader
         assert specification.loader is not None
         module = importlib.util.module_from_spec(specification)

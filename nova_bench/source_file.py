@@ -6,6 +6,9 @@ What the file says may be hostile; `printable` makes a line of it that a termina
 from __future__ import annotations
 
 import ast
+import codecs
+import io
+import tokenize
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -209,7 +212,7 @@ def read_source(path: Path) -> str:
     """Return a file's text, for reading only.
 
     Raises:
-        AdapterError: It is no file, too large, or not UTF-8.
+        AdapterError: It is no file, too large, not UTF-8, or tells Python to read it as something else.
     """
     shown = printable(str(path))
     try:
@@ -220,8 +223,29 @@ def read_source(path: Path) -> str:
         if len(data) > 4 * MAX_SOURCE:
             raise AdapterError(f"{shown} is larger than {4 * MAX_SOURCE:,} bytes; expected a Python file")
         text = data.decode("utf-8-sig")
+        _check_coding(data, shown)
     except UnicodeDecodeError as error:
         raise AdapterError(f"{shown} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except OSError as error:
         raise AdapterError(f"{shown} cannot be read: {error.strerror}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _check_coding(data: bytes, shown: str) -> None:
+    """Refuse a file whose first lines name another coding: Python would run other lines than those that are read here.
+
+    In ``unicode_escape``, say, a comment may hold a line break, and code behind it.
+    """
+    lines = io.BytesIO(
+        data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    )  # as Python's own reader counts lines
+    try:
+        coding = tokenize.detect_encoding(lines.readline)[0]
+        known = codecs.lookup(coding).name
+    except (SyntaxError, LookupError):
+        coding = known = "that Python does not know"
+    if known not in ("utf-8", "utf-8-sig", "ascii"):
+        raise AdapterError(
+            f"{shown} states the coding {printable(coding, 40)}, in which Python would run other text than people read; remove that line, "
+            "and save the file as UTF-8"
+        )

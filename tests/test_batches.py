@@ -107,6 +107,14 @@ def test_close_ends_a_take_and_returns_what_waits(n_waiting: int) -> None:
     assert batches.take() == []
 
 
+def test_request_that_comes_after_the_end_fails_instead_of_waiting_for_ever() -> None:
+    batches, given = Batches(2), []
+    batches.close()
+    batches.add(Waiting(Request("late", "late", 0, ("?",)), "?", 1, given.append))
+    assert [type(outcome) for outcome in given] == [AdapterError]
+    assert batches.close() == []
+
+
 def test_missing_engine_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(AdapterError, match=r'pip install "nova-bench\[transformers\]"'):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import py_compile
 import subprocess
 from pathlib import Path
 
 import pytest
 from running import nova
+
+from nova_bench.catalog import load_model
 
 HOSTILE = "Acme\\u001b]0;owned\\u0007\\u001b[2J [red]x[/red] [/] :smile: \\u202egnp.exe\\r\\nadapters:\\u0085\\u2028"
 """A name as TOML writes it: terminal title and clearing, rich markup, a right-to-left override, lines of its own."""
@@ -179,3 +182,16 @@ def test_doctor_names_a_package_that_is_too_old_or_missing(home: Path) -> None:
     assert found["numpy"]["detail"] == "numpy is 1.0, expected >=2"
     assert found["numpy"]["remedy"] == 'pip install "numpy>=2"'
     assert found["WordNet"]["state"] == "fault"
+
+
+def test_bytecode_beside_a_file_does_not_run_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "told.py"
+    path.write_text(
+        "import nova_bench as nb\n\ndef load(*, model: str = ''):\n    raise SystemExit('this ran')\n"
+    )
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(str(path), invalidation_mode=unchecked)  # runs whatever the file says later
+    path.write_text(
+        "import nova_bench as nb\n\ndef load(*, model: str = ''):\n    return nb.each(lambda request: 'text')\n"
+    )
+    assert load_model(str(path)).name == "told"

@@ -107,3 +107,15 @@ def test_token_drawn_from_outside_the_listed_counts() -> None:
     assert found is not None
     assert found.dtype == np.float64
     assert found == pytest.approx([7 / 9, 2 / 9])
+
+
+def test_tokens_of_one_text_add_up_and_one_that_is_listed_twice_does_not() -> None:
+    listed = [
+        ("Yes", 0.6),
+        ("No", 0.3),
+        ("No", 0.1),
+        ("Yes", 0.6),
+    ]  # "No" and "\u2581No" of a SentencePiece vocabulary
+    top = [{"token": token, "logprob": math.log(share)} for token, share in listed]
+    found = label_probs([{**top[0], "top_logprobs": top}], ("Yes", "No"))
+    assert found == pytest.approx([0.6, 0.4])

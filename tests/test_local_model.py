@@ -117,7 +117,7 @@ def test_digest_is_remembered_until_a_file_changes(tmp_path: Path, index: Path) 
     assert set(known) == {str(folder / name) for name in SHARDS}
     # what is remembered is used: a digest that is put there by hand comes back
     shard = folder / "model-00001-of-00002.safetensors"
-    index.write_text(json.dumps({**known, str(shard): [*known[str(shard)][:2], "0" * 64]}))
+    index.write_text(json.dumps({**known, str(shard): [*known[str(shard)][:3], "0" * 64]}))
     assert weights_digest(folder) != first
     # a change of the same size is seen by its time, and one within the clock's grain is not remembered
     index.write_text(json.dumps(known))
@@ -127,6 +127,12 @@ def test_digest_is_remembered_until_a_file_changes(tmp_path: Path, index: Path) 
     assert json.loads(index.read_text()) == known
     shard.write_bytes(b"first shard")
     assert weights_digest(folder) == first
+    # nor does it help that another checkpoint of the same shapes was unpacked with the time of the first
+    time = shard.stat().st_mtime_ns
+    shard.write_bytes(b"Other shard")
+    os.utime(shard, ns=(time, time))
+    assert weights_digest(folder) not in (first, changed)
+    shard.write_bytes(b"first shard")
     for damage in (b"{", b"[]", b'{"x": 1}', b"\xff"):
         index.write_bytes(damage)
         assert weights_digest(folder) == first
@@ -515,6 +521,9 @@ def test_options_that_load_does_not_name_are_passed_on_as_texts(tmp_path: Path, 
     assert model.name == "found:m"
     assert model.identity["model"] == "m"
     assert model.card.frame.name == "xyxy/px"
+    assert load_model(f"{adapter}:{folder}", {"max-model-len": "1024"}).identity["max_model_len"] == "1024"
+    with pytest.raises(UsageError, match="given twice"):
+        load_model(f"{adapter}:{folder}", {"max_model_len": "1024", "max-model-len": "8"})
     # another spelling is no way around what an option of load's own checks
     with pytest.raises(UnknownNameError, match="did you mean 'trust_remote_code'"):
         load_model(f"{adapter}:{folder}", {"trust-remote-code": "true"})

@@ -18,6 +18,7 @@ from nova_bench.static_check import (
     MAX_SOURCE,
     REQUIRED_KEYS,
     Finding,
+    file_findings,
     printable,
     read_source,
     static_findings,
@@ -250,6 +251,26 @@ def test_file_that_is_no_text_is_said(tmp_path: Path, data: bytes | None, said: 
     with pytest.raises(AdapterError, match=said) as caught:
         read_source(path)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("coding", ["unicode_escape", "utf-7", "latin-1", "no_such_coding"])
+@pytest.mark.parametrize("before", ["", "#!/usr/bin/env python\n", "# read as one line, which ends here\r"])
+def test_file_that_python_would_read_as_something_else_is_refused(
+    tmp_path: Path, coding: str, before: str
+) -> None:
+    path = tmp_path / "a.py"
+    hidden = "# a comment \\nraise SystemExit('this ran')\n"
+    path.write_bytes(f"{before}# -*- coding: {coding} -*-\n{HEADER}{BODY}{hidden}".encode())
+    with pytest.raises(AdapterError, match="coding"):
+        read_source(path)
+    assert any(finding.step == "source" and finding.state == "fail" for finding in file_findings(path))
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "UTF8", "utf-8-sig", "us-ascii"])
+def test_coding_that_changes_nothing_may_be_stated(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(f"# coding: {coding}\n{HEADER}{BODY}", encoding="utf-8")
+    assert failed(read_source(path)) == []
 
 
 def test_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import Future
+from typing import Any
+
 import pytest
 
 from nova_bench.backends.vllm_arguments import refuse_uncovered
+from nova_bench.backends.vllm_process import VllmProcess
 from nova_bench.errors import UsageError
 
 
@@ -40,3 +46,28 @@ def test_option_that_loads_other_weights_or_code_is_refused(name: str) -> None:
 )
 def test_other_options_pass(name: str) -> None:
     refuse_uncovered(name, "x")
+
+
+def test_engine_that_comes_up_after_it_was_closed_is_ended() -> None:
+    ended: list[float] = []
+
+    class Engine:
+        def shutdown(self, timeout: float) -> None:
+            ended.append(timeout)
+
+    process = VllmProcess.__new__(VllmProcess)  # without its guard and its processes, which need vLLM
+    process.engine, process.loop, process._ended = None, asyncio.new_event_loop(), threading.Event()
+    process._is_closed = process._is_shut_down = False
+
+    async def start(fields: Any) -> None:
+        process._is_closed = True  # Ctrl-C struck, and close() found no engine yet
+        process.engine = Engine()
+
+    process._start = start  # type: ignore[method-assign]
+    ready: Future[None] = Future()
+    thread = threading.Thread(target=process._run, args=({}, ready))
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert ready.result(0) is None
+    assert len(ended) == 1

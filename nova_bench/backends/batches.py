@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from nova_bench.errors import AdapterError
 from nova_bench.types import Request
 
 WINDOW = 4
@@ -66,10 +67,13 @@ class Batches:
         self._is_closed = False
 
     def add(self, waiting: Waiting) -> None:
-        """Let a request wait."""
+        """Let a request wait; once closed, nobody takes it any more, and it fails."""
         with self._changed:
-            self._waiting.append(waiting)
-            self._changed.notify()
+            if not self._is_closed:
+                self._waiting.append(waiting)
+                self._changed.notify()
+                return
+        waiting.finish(AdapterError("the model had ended before this request came"))
 
     def close(self) -> list[Waiting]:
         """End every `take`, now and later, and return what still waits."""

@@ -89,11 +89,16 @@ def _first_position(content: object) -> dict[str, float]:
         if not isinstance(position, Mapping) or not str(position.get("token") or "").strip():
             continue
         others = position.get("top_logprobs")
+        # Two tokens may have one text ("No" and "\u2581No" of a SentencePiece vocabulary): their shares add up. One that a server lists twice
+        # has one share.
+        shares: dict[str, set[float]] = {}
+        for entry in others if isinstance(others, list) else ():
+            if _is_entry(entry):
+                shares.setdefault(entry["token"], set()).add(math.exp(min(0.0, entry["logprob"])))
         # The chosen token is listed too, save where it was drawn from outside the likeliest.
-        entries = [*(others if isinstance(others, list) else ()), position]
-        return {
-            str(entry["token"]): math.exp(min(0.0, entry["logprob"])) for entry in entries if _is_entry(entry)
-        }
+        if _is_entry(position):
+            shares.setdefault(position["token"], {math.exp(min(0.0, position["logprob"]))})
+        return {token: min(1.0, sum(different)) for token, different in shares.items()}
     return {}
 
 

@@ -56,7 +56,7 @@ class VllmProcess:
         """vLLM's ``AsyncLLM``."""
         self.log = EngineLog()
         self._check = check
-        self._is_closed = False
+        self._is_closed = self._is_shut_down = False
         self._lock = threading.Lock()
         self.loop = asyncio.new_event_loop()
         """Where the engine lives, in a thread of its own."""
@@ -139,7 +139,8 @@ class VllmProcess:
             ready.set_exception(error)
         else:
             ready.set_result(None)
-            self.loop.run_forever()
+            if not self._is_closed:
+                self.loop.run_forever()
         finally:
             with contextlib.suppress(Exception):
                 tasks = asyncio.all_tasks(self.loop)
@@ -148,6 +149,8 @@ class VllmProcess:
                 if tasks:
                     self.loop.run_until_complete(asyncio.wait(tasks, timeout=_END_SECONDS / 2))
                 self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+                if self._is_closed and not self._is_shut_down and self.engine is not None:
+                    self._shut_down()  # closed while it was starting, so that nobody else ends it
             self.loop.close()
             self._ended.set()
 
@@ -168,6 +171,7 @@ class VllmProcess:
         self._check(self.engine)
 
     def _shut_down(self) -> None:
+        self._is_shut_down = True
         self.engine.shutdown(timeout=_SHUTDOWN_SECONDS)
 
     def _call(self, function: Callable[[], None]) -> Future[None]:

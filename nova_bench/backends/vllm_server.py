@@ -227,9 +227,10 @@ class ServedChat(OpenAIChat):
             deadline=2 * _ATTEMPT_SECONDS,
             attempt_timeout=_ATTEMPT_SECONDS,
         )
-        arguments = server_arguments(model, dtype=dtype, engine=engine or {})
+        named = {name.replace("-", "_"): text for name, text in (engine or {}).items()}
+        arguments = server_arguments(model, dtype=dtype, engine=named)
         self._local = model
-        changes = json.loads((engine or {}).get("mm_processor_kwargs", "{}"))
+        changes = json.loads(named.get("mm_processor_kwargs", "{}")) or {}
         self._processor = changed_config(read_processor_config(model.path), changes)
         self.server = VllmServer([f"--served-model-name={name}", *arguments], start_seconds=start_timeout)
 

@@ -25,7 +25,7 @@ def weights_digest(folder: Path, index: Path | None = None) -> str:
 
     Args:
         folder: The checkpoint.
-        index: Where digests are remembered by path, size and time of change; beside the hub's cache by default. One that cannot be
+        index: Where digests are remembered by path, size and times of change; beside the hub's cache by default. One that cannot be
             read or written costs time and nothing else.
 
     Raises:
@@ -39,13 +39,14 @@ def weights_digest(folder: Path, index: Path | None = None) -> str:
     paths = list(parts_of(folder))
     try:
         stats = [path.stat() for path in paths]
-        stamps = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-        fresh = [i for i, path in enumerate(paths) if known.get(str(path), ())[:2] != stamps[i]]
+        # ctime too: of another checkpoint with the same shapes, unpacked with its time, size and mtime can be the same.
+        stamps = [[stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for stat in stats]
+        fresh = [i for i, path in enumerate(paths) if known.get(str(path), ())[:3] != stamps[i]]
         with ThreadPoolExecutor(4, thread_name_prefix="digest") as pool:
             hashed = dict(zip(fresh, pool.map(_sha256, [paths[i] for i in fresh]), strict=True))
     except OSError as error:
         raise AdapterError(f"{error.filename or folder} cannot be read: {error.strerror or error}") from error
-    digests = [hashed[i] if i in hashed else str(known[str(path)][2]) for i, path in enumerate(paths)]
+    digests = [hashed[i] if i in hashed else str(known[str(path)][3]) for i, path in enumerate(paths)]
     old_enough = [i for i in fresh if time.time_ns() - stamps[i][1] > _RACY_NS]
     if old_enough:
         _write(index, {**known, **{str(paths[i]): [*stamps[i], hashed[i]] for i in old_enough}})
@@ -64,7 +65,7 @@ def _read(index: Path) -> dict[str, list[int | str]]:
     with contextlib.suppress(OSError, ValueError):
         value = json.loads(index.read_bytes())
         if isinstance(value, dict):
-            return {key: entry for key, entry in value.items() if isinstance(entry, list) and len(entry) == 3}
+            return {key: entry for key, entry in value.items() if isinstance(entry, list) and len(entry) == 4}
     return {}
 
 
