@@ -106,11 +106,13 @@ def served(sharp: Path) -> Iterator[nb.Model]:
         yield model
         found = set(psutil.Process().children(recursive=True)) - before
         assert found
+        began = time.monotonic()
         model.close()
+        assert time.monotonic() - began < 5
         assert gone(found)
 
 
-def gone(processes: Iterable[psutil.Process], seconds: float = 10.0) -> bool:
+def gone(processes: Iterable[psutil.Process], seconds: float = 1.0) -> bool:
     """Return whether all have ended soon; those that only wait to be buried by their parent have."""
     until = time.monotonic() + seconds
     while any(map(_lives, processes)) and time.monotonic() < until:
@@ -408,9 +410,11 @@ def test_second_interrupt_ends_a_server_that_is_starting(sharp: Path, tmp_path: 
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
+    began = time.monotonic()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopped" in said
+    assert time.monotonic() - began < 15  # of which the report takes some
     assert gone(found)
 
 
