@@ -33,6 +33,9 @@ from nova_bench.errors import UsageError
         "reasoning_parser_plugin",
         "middleware",
         "config",
+        "model_class_overrides",
+        "kv_transfer_config",
+        "ec_transfer_config",
     ],
 )
 def test_option_that_loads_other_weights_or_code_is_refused(name: str) -> None:
@@ -71,3 +74,21 @@ def test_engine_that_comes_up_after_it_was_closed_is_ended() -> None:
     assert not thread.is_alive()
     assert ready.result(0) is None
     assert len(ended) == 1
+
+
+def test_plugin_within_an_option_is_refused() -> None:
+    with pytest.raises(UsageError, match="would not show in the run's identity"):
+        refuse_uncovered("structured_outputs_config", '{"reasoning_parser_plugin": "x.py"}')
+    refuse_uncovered("structured_outputs_config", '{"backend": "guidance"}')
+
+
+@pytest.mark.parametrize("name", ["generation_config", "override_generation_config", "logprobs_mode"])
+def test_option_that_changes_what_parameters_mean_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="could not be compared"):
+        refuse_uncovered(name, "auto")
+
+
+def test_token_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UsageError, match="hf auth login") as raised:
+        refuse_uncovered("hf_token", "hf_secret")
+    assert "hf_secret" not in str(raised.value)

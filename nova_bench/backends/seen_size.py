@@ -88,25 +88,40 @@ def seen_size(processor_config: Mapping[str, Any], size: tuple[int, int]) -> tup
 def read_processor_config(folder: Path) -> Mapping[str, Any]:
     """Return the image processor's settings of a checkpoint; empty where it has none.
 
+    Settings that do not name their processor are those of the checkpoint's family, as in transformers.
+
     What ``processor_config.json`` nests goes before ``preprocessor_config.json``, as transformers reads them.
 
     Raises:
         AdapterError: A file cannot be read.
     """
     for name in ("processor_config.json", "preprocessor_config.json"):
-        path = folder / name
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise AdapterError(f"cannot read {path}: {error}; fetch the checkpoint again") from error
-        nested = config.get("image_processor") if isinstance(config, dict) else None
+        config = _read(folder / name)
+        nested = config.get("image_processor")
         if isinstance(nested, dict):
-            return nested
-        if isinstance(config, dict) and name == "preprocessor_config.json":
-            return config
+            return _named(nested, folder)
+        if config and name == "preprocessor_config.json":
+            return _named(config, folder)
     return {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON object from a file; empty where there is none."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"cannot read {path}: {error}; fetch the checkpoint again") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _named(config: dict[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Return settings with the name of their processor, from the checkpoint's ``model_type`` where they lack it."""
+    if config.get("image_processor_type") or config.get("feature_extractor_type"):
+        return config
+    family = _OF_MODEL_TYPE.get(str(_read(folder / "config.json").get("model_type")))
+    return config if family is None else {**config, "image_processor_type": family}
 
 
 def changed_config(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,6 +165,12 @@ def _family(name: str) -> str:
     return name.removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
 
 
+_OF_MODEL_TYPE = {
+    "qwen2_vl": "Qwen2VLImageProcessor",
+    "qwen2_5_vl": "Qwen2VLImageProcessor",
+    "qwen3_vl": "Qwen2VLImageProcessor",
+}
+"""Of the families that write boxes in pixels, and their relatives."""
 _OLD_NAMES = (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge"))
 _QWEN_SIZE = {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280}
 _GLM_SIZE = {"shortest_edge": 112 * 112, "longest_edge": 28 * 28 * 15000}

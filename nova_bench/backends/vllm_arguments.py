@@ -22,17 +22,30 @@ any white space anywhere, and a weak model goes on with it until its tokens are 
 _UNCOVERED = re.compile(
     r"tokenizer(_revision)?|hf_config_path|model_weights|code_revision|speculative_config|spec_.*|enable_lora|default_mm_loras|lora_.*"
     r"|worker(_extension)?_cls|scheduler_cls|logits_processors|middleware|config|(io|tool|reasoning)_(processor|parser)_plugin"
+    r"|model_class_overrides|(kv|ec)_transfer_config|weight_transfer_config"
 )
 """Options by which vLLM loads further weights or Python code: a run's identity knows the one checkpoint, and `find_model` alone agrees to code."""
 
+_SAMPLING = frozenset({"generation_config", "override_generation_config", "logprobs_mode"})
+"""Options that change what a request's parameters mean, and some of them only behind vLLM's server."""
+
 
 def refuse_uncovered(name: str, text: str) -> None:
-    """Refuse an option that loads what no run's identity would show.
+    """Refuse an option that loads what no run's identity would show, that changes sampling, or that is a secret.
 
     Raises:
         UsageError: It is one.
     """
-    if _UNCOVERED.fullmatch(name):
+    if name in _SAMPLING:
+        raise UsageError(
+            f"option {name}={text!r} would change what temperature, seed and probabilities mean, so that two runs with the same parameters "
+            "could not be compared; set parameters with -p (temperature, max_tokens, seed, stop)"
+        )
+    if name == "hf_token":
+        raise UsageError(
+            "option hf_token: a token on the command line would be recorded; log in with `hf auth login`"
+        )
+    if _UNCOVERED.fullmatch(name) or (name == "structured_outputs_config" and "plugin" in text):
         raise UsageError(
             f"option {name}={text!r} makes vLLM load weights or code beside the checkpoint, which would not show in the run's identity; put "
             "what belongs to the model into one folder (merge adapters of weights into it), or start the server yourself and name it "

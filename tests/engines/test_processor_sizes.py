@@ -95,6 +95,17 @@ def test_settings_that_the_processor_saves_itself_are_read(tmp_path: Path) -> No
     assert seen_size(config, (999, 333)) == given_size(processor, (999, 333))
 
 
+@pytest.mark.parametrize("model_type", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_settings_that_do_not_name_their_processor_are_those_of_the_family(
+    model_type: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
+    bare = {key: value for key, value in QWEN2.items() if key != "image_processor_type"}
+    processor = loaded(bare, tmp_path)
+    seen = seen_size(read_processor_config(tmp_path), (1000, 705))
+    assert seen == given_size(processor, (1000, 705)) != (1000, 705)
+
+
 @pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "glm4v", "gemma3"])
 def test_settings_of_a_call_go_before_those_of_the_files(name: str, tmp_path: Path) -> None:
     processor = loaded(CONFIGS[name], tmp_path)
