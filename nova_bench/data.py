@@ -72,9 +72,9 @@ class Data:
         Raises:
             DataError: The table is damaged.
         """
-        import datasets  # type: ignore[import-untyped, unused-ignore]
-        import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
-        from datasets.iterable_dataset import ArrowExamplesIterable  # type: ignore[import-untyped, unused-ignore]
+        import datasets
+        import pyarrow as pa
+        from datasets.iterable_dataset import ArrowExamplesIterable
 
         def tables() -> Iterator[tuple[int, pa.Table]]:
             # Not load_dataset(streaming=True): its reader gives Arrow's threads a Python file, and a process that ends while one of
@@ -264,7 +264,7 @@ def open_data(
 
 def _check_table(source: Source, table: Path) -> None:
     """Raise DataError if the table is damaged, lacks a column, or its keys are missing or not unique."""
-    import pyarrow.compute as pc  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.compute as pc
 
     columns = column_names(table)
     needed = dict.fromkeys([*source.required, source.key, *([source.images] if source.images else [])])

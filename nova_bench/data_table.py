@@ -21,7 +21,7 @@ def column_names(table: Path) -> list[str]:
     Raises:
         DataError: The table is damaged, or a name stands twice.
     """
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq
 
     if table.suffix.lower() == CSV:
         return _header(table)
@@ -42,7 +42,7 @@ def column(table: Path, name: str) -> Any:
     >>> column_names(table), column(table, "id").to_pylist(), column(table, "sex").to_pylist(), row_count(table)
     (['id', 'sex', 'age'], ['007', '008'], ['female', None], 2)
     """
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq
 
     try:
         if table.suffix.lower() == CSV:
@@ -56,7 +56,7 @@ def column(table: Path, name: str) -> Any:
 
 def row_count(table: Path) -> int:
     """Return how many rows a table has."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq
 
     if table.suffix.lower() == CSV:
         return len(column(table, _header(table)[0]))
@@ -65,7 +65,7 @@ def row_count(table: Path) -> int:
 
 def batches(table: Path, n: int) -> Iterator[Any]:
     """Yield a table's rows as pyarrow record batches of at most `n`; errors are pyarrow's own."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq
 
     if table.suffix.lower() == CSV:
         yield from _read_csv(table).to_batches(max_chunksize=n)
@@ -83,7 +83,7 @@ def damaged(table: Path, error: Exception) -> DataError:
 
 
 def _header(table: Path) -> list[str]:
-    import pyarrow.csv as pc  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.csv as pc
 
     try:
         with pc.open_csv(table, **_options()) as reader:
@@ -101,8 +101,8 @@ def _header(table: Path) -> list[str]:
 
 def _read_csv(table: Path) -> Any:
     """Return a CSV file's cells as texts, None where one is empty."""
-    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
-    import pyarrow.compute as pc  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.csv
 
     names = _header(table)
@@ -115,7 +115,7 @@ def _read_csv(table: Path) -> Any:
 
 
 def _options() -> dict[str, Any]:
-    import pyarrow.csv as pc  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.csv as pc
 
     return {
         "read_options": pc.ReadOptions(use_threads=False),

@@ -274,8 +274,8 @@ class _Table:
     """A Parquet file that is there as a whole or not at all; only a batch of rows is held."""
 
     def __init__(self, path: Path, texts: tuple[str, ...]) -> None:
-        import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         self._path, self._scratch = path, path.with_name(f".{path.name}.part")
         self._schema: pa.Schema = pa.schema([*((name, pa.string()) for name in texts), ("age", pa.int64())])
@@ -302,7 +302,7 @@ class _Table:
         self._scratch.unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+        import pyarrow as pa
 
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
