@@ -26,7 +26,7 @@ from nova_bench.backends.batch_thread import BatchThread, Prepared
 from nova_bench.backends.batches import WINDOW, Waiting
 from nova_bench.backends.flow import Stream, answer
 from nova_bench.backends.hf_checkpoint import Checkpoint, RejectedError, load_checkpoint, quiet
-from nova_bench.backends.hf_decoding import Grammars, Rows, TokenTexts
+from nova_bench.backends.hf_decoding import Choice, Grammars, Rows, TokenTexts
 from nova_bench.backends.local_model import LocalModel
 from nova_bench.backends.seen_size import read_processor_config, seen_size
 from nova_bench.backends.sent_images import fitted_size
@@ -266,7 +266,7 @@ class HFChat:
             made = checkpoint.model.generate(
                 **inputs,
                 generation_config=config,
-                logits_processor=transformers.LogitsProcessorList([rows.choose]),
+                logits_processor=transformers.LogitsProcessorList([Choice(rows)]),
                 stopping_criteria=transformers.StoppingCriteriaList([rows.ended]),
             )
         tokens = made[:, n_prompt:].tolist()

@@ -172,6 +172,21 @@ class _Row:
         self.positions: list[dict[str, Any]] = []
 
 
+class Choice:
+    """`Rows.choose` as an object of its own: a logits processor.
+
+    ``generate`` inspects the signature of a processor's ``__call__`` at every token. That of a bound method is a builtin, whose signature
+    takes 0.3 ms to work out: a tenth of a small model's time.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Make the token that each row goes on with the likeliest one."""
+        return self._rows.choose(input_ids, scores)
+
+
 class Rows:
     """The rows of one batch; `choose` is a logits processor and `ended` a stopping criterion of ``generate``.
 
