@@ -58,6 +58,7 @@ _HOMES = {
     "load_model": "catalog",
     "load_task": "catalog",
     "open_run": "run",
+    "rejudge": "run",
     "per_sample": "scorers.lifted",
 }
 
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from nova_bench.images import Image
     from nova_bench.metrics.lifted import from_table
     from nova_bench.prepare import Settings
-    from nova_bench.run import Run, evaluate, find_runs, open_run
+    from nova_bench.run import Run, evaluate, find_runs, open_run, rejudge
     from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
     from nova_bench.source import Source
@@ -147,6 +148,7 @@ __all__ = [
     "load_task",
     "open_run",
     "per_sample",
+    "rejudge",
 ]
 
 

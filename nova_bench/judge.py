@@ -9,6 +9,7 @@ A verdict is a JSON object that fits the rubric's schema exactly. Nothing search
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -165,9 +166,9 @@ def texts_in(parts: tuple[Any, ...]) -> dict[str, str]:
 
 
 def judge_request(
-    judge: Judge, texts: Mapping[str, str], answer: str, sample: str, *, repeat: int = 0, attempt: int = 0
+    judge: Judge, texts: Mapping[str, str], answer: str, sample: str, *, repeat: int = 0
 ) -> Request:
-    """Return the request for one verdict.
+    """Return the request for one verdict, as it is sent at first.
 
     Args:
         judge: What is asked.
@@ -175,12 +176,11 @@ def judge_request(
         answer: The id of the model's request: ``SAMPLE`` or ``SAMPLE#repeat``.
         sample: The sample's id.
         repeat: Of the judge.
-        attempt: Tries before this one that came back broken; each has a seed of its own.
     """
     params = GenParams(
         max_tokens=judge.max_tokens,
         temperature=judge.temperature,
-        seed=repeat * TRIES + attempt,
+        seed=repeat * TRIES,
         json_schema=judge.schema,
     )
     return Request(
@@ -191,6 +191,17 @@ def judge_request(
         params=params,
         ask={"kind": "judge", "judge": f"{judge.name}/{judge.version}"},
     )
+
+
+def with_attempt(request: Request, attempt: int) -> Request:
+    """Return the request of a later try: with another seed, and no two tries of any judge repeat have one seed.
+
+    Args:
+        request: Any try.
+        attempt: Tries before this one that came back broken.
+    """
+    params = dataclasses.replace(request.params, seed=request.repeat * TRIES + attempt)
+    return dataclasses.replace(request, params=params)
 
 
 def verdict_id(judge: Judge, answer: str, repeat: int = 0) -> str:

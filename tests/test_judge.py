@@ -18,6 +18,7 @@ from nova_bench.judge import (
     rubric_id,
     tag_of,
     texts_in,
+    with_attempt,
 )
 from nova_bench.types import Card, Judge, Response
 
@@ -51,7 +52,7 @@ def read(text: str | None, finish: str = "stop") -> tuple[dict | None, str | Non
 
 
 def test_a_request_holds_rubric_texts_and_closing_words():
-    request = judge_request(JUDGE, TEXTS, "s#1", "s", repeat=2, attempt=1)
+    request = with_attempt(judge_request(JUDGE, TEXTS, "s#1", "s", repeat=2), 1)
     assert request.id == "s#1|likeness|2"
     assert request.params.seed == 7
     assert request.params.json_schema is SCHEMA
