@@ -58,7 +58,7 @@ _HOMES = {
     "load_model": "catalog",
     "load_task": "catalog",
     "open_run": "run",
-    "rejudge": "run",
+    "rejudge": "late_judging",
     "per_sample": "scorers.lifted",
 }
 
@@ -75,9 +75,10 @@ if TYPE_CHECKING:
     from nova_bench.family import load_family
     from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
+    from nova_bench.late_judging import rejudge
     from nova_bench.metrics.lifted import from_table
     from nova_bench.prepare import Settings
-    from nova_bench.run import Run, evaluate, find_runs, open_run, rejudge
+    from nova_bench.run import Run, evaluate, find_runs, open_run
     from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
     from nova_bench.source import Source

@@ -9,49 +9,21 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nova_bench.adapter import Model
 from nova_bench.budget import Budget, Ledger
 from nova_bench.cache import ResponseCache
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
-from nova_bench.judge_stage import JudgeProgress, JudgeStage
+from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
+from nova_bench.progress import Progress
 from nova_bench.response_check import checked
 from nova_bench.runlog import Index, RunLog, record_of
 from nova_bench.types import Request, Response, Sample
 
-
-@dataclass(slots=True)
-class Progress:
-    """Where a run stands; read by another thread while the run goes on."""
-
-    total: int | None = None
-    """Requests of the plan; None until they were counted."""
-    kept: int = 0
-    """Answered by an earlier start."""
-    reused: int = 0
-    """Answered by this start from the response cache."""
-    answered: int = 0
-    """Answered by this start, with whatever outcome."""
-    failed: int = 0
-    """Failed in this start: to be asked again."""
-    ignored: int = 0
-    """Log records of another prompt for a sample of this plan."""
-    stopping: bool = False
-    messages: list[str] = field(default_factory=list)
-    """What the user should know; one sentence each."""
-    error: BaseException | None = None
-    """What ended the run before its end."""
-    judges: list[JudgeProgress] = field(default_factory=list)
-    """Where each judge stands."""
-
-    @property
-    def done(self) -> int:
-        """Requests that are dealt with, by this or an earlier start."""
-        return self.kept + self.reused + self.answered + self.failed
+__all__ = ["Progress", "ask", "judge_answers", "request_ids"]
 
 
 class _Run:

@@ -131,7 +131,7 @@ def _record(
     before, after = before.take(answered), after.take(answered)
     metrics = {
         metric.name: _difference(metric, run, before, after, value, settings)
-        for metric in run.plan.task.metrics
+        for metric in run.plan.task.plain_metrics
         if metric.infer and metric.sums is not None and (not names or metric.name in names)
     }
     attribute, _, word = value.partition("=")

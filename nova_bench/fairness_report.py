@@ -108,7 +108,7 @@ def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
         folder=str(run.folder),
         caution=caution(run.plan, run.remote_code),
         headline=task.headline,
-        metrics=task.metrics,
+        metrics=task.plain_metrics,
         attributes=task.demographics,
         lines=lambda metric: lines,
         missing=missing,

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
 from nova_bench.discreet import without_quotes
+from nova_bench.errors import LogError
 from nova_bench.judge import TRIES, Verdict, rubric_id
 from nova_bench.prices import Price
 from nova_bench.runlog import MANIFEST, Entry, RunLog, join_identity, read_manifest, record_of
@@ -261,7 +262,7 @@ class VerdictLog:
 
     def _without_private(self, record: dict[str, Any], judge: Judge, request: Request) -> dict[str, Any]:
         """Return a record without free text, which is written to the private file first."""
-        private = {key: record.pop(key) for key in ("text", "reasoning") if key in record}
+        private: dict[str, Any] = {key: record.pop(key) for key in ("text", "reasoning") if key in record}
         said = "\n".join([request.text, *private.values()])
         for key in ("error", "fault"):
             if key in record:
@@ -270,13 +271,29 @@ class VerdictLog:
             whole = record["verdict"]
             record["verdict"] = {key: value for key, value in whole.items() if key not in judge.private}
         if private:
-            if self._private < 0:
-                self._private = os.open(
-                    self.folder / PRIVATE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-                )
-            line = json.dumps({"id": request.id, "request": record["request"], **private})
-            os.write(self._private, line.encode("ascii") + b"\n")
+            self._keep_private({"id": request.id, "request": record["request"], **private})
         return record
+
+    def _keep_private(self, record: Mapping[str, Any]) -> None:
+        """Write one line to the private file; a line that a kill left torn stays a line of its own.
+
+        Raises:
+            LogError: The disk is full or fails.
+        """
+        path = self.folder / PRIVATE
+        line = json.dumps(record).encode("ascii") + b"\n"
+        try:
+            if self._private < 0:
+                self._private = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                size = os.fstat(self._private).st_size
+                if size and os.pread(self._private, 1, size - 1) != b"\n":
+                    line = b"\n" + line
+            while line:
+                line = line[os.write(self._private, line) :]
+        except OSError as error:
+            raise LogError(
+                f"cannot write to {path}: {error.strerror or error}; make room, then give the same command again"
+            ) from error
 
     def verdicts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (id, record) of every record, in the order of the log: for audits."""

@@ -14,7 +14,6 @@ import contextlib
 import copy
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,35 +24,13 @@ from nova_bench.judge import Verdict, judge_request, read_verdict, with_attempt
 from nova_bench.judge_log import Asked, VerdictLog
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
+from nova_bench.progress import JudgeProgress
 from nova_bench.response_check import checked
 from nova_bench.runlog import Index, RunLog
 from nova_bench.types import Judge, Request, Response, Sample
 
 WAITING = 1000
 """Answers that may wait for a judge before the model is held up: it is the slower of the two then, and memory stays flat."""
-
-
-@dataclass(slots=True)
-class JudgeProgress:
-    """Where a judge stands; read by another thread while it goes on. All counts are of verdicts: rubric times judge repeat."""
-
-    name: str
-    kept: int = 0
-    """Known from an earlier start."""
-    judged: int = 0
-    unjudged: int = 0
-    """Broken as often as they may be, or rejected: final."""
-    failed: int = 0
-    """No answer came: to be asked again."""
-    broken: int = 0
-    """Answers that were no verdict and were asked for again."""
-    by_rule: int = 0
-    """Answers that were not sent."""
-    messages: list[str] = field(default_factory=list)
-    error: BaseException | None = None
-    """What ended the judge before its end."""
-    is_done: bool = False
-    """Whether everything that there was to judge was asked."""
 
 
 class _Answer(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.adapter import Model, remote_code
-from nova_bench.ask import Progress, ask, judge_answers, request_ids
+from nova_bench.ask import Progress, ask, request_ids
 from nova_bench.budget import Budget
 from nova_bench.cache import ResponseCache, check_cacheable
 from nova_bench.catalog import content_root, load_task
@@ -26,7 +26,7 @@ from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
 from nova_bench.judge_log import JUDGES, VERDICTS, asked_judges
 from nova_bench.judged_rows import JudgedMetric, judged_metrics
-from nova_bench.judging import Judging, recorded_model
+from nova_bench.judging import Judging
 from nova_bench.plan import Limit, Plan
 from nova_bench.prepare import Answerer, Settings, prepare
 from nova_bench.prices import Price, find_price, missing_price, price_files
@@ -341,62 +341,6 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
     return Run(
         folder, plan, model, price=price, remote_code=remote_code(identity["model"].get("options", {}))
     )
-
-
-def rejudge(
-    run: Run | Path | str,
-    judges: Sequence[Answerer],
-    *,
-    judge_options: Mapping[str, str] | None = None,
-    judge_repeats: int = 1,
-    allow_self_judge: bool = False,
-    allow_hosted: bool = False,
-    budget: Budget | None = None,
-    prices: Path | str | None = None,
-    settings: Settings | None = None,
-    watch: Callable[[Progress], None] | None = None,
-) -> Run:
-    """Have judges judge the answers of a run that is there; nothing is asked of its model.
-
-    Args:
-        run: The run, or its folder.
-        judges: As `evaluate` takes them, and so are the others.
-        judge_options: Options of the judges' adapters.
-        judge_repeats: How often each judge is asked about an answer.
-        allow_self_judge: Whether the model under test may be its own judge.
-        allow_hosted: Whether texts of a gated data set may be sent to a vendor.
-        budget: Limits of the judges.
-        prices: A price file.
-        settings: Cache and configuration folders.
-        watch: Called about ten times a second with the progress.
-
-    Raises:
-        UsageError: The task has nothing to judge, or a judge may not be asked.
-    """
-    settings = settings or Settings()
-    opened = run if isinstance(run, Run) else open_run(run, settings=settings)
-    plan, folder = opened.plan, opened.folder
-    if not plan.task.judges:
-        raise UsageError(
-            f"{plan.task.name} has no judged column: there is nothing for a judge. Leave --judge out"
-        )
-    judging = Judging(
-        judges,
-        options=judge_options,
-        repeats=judge_repeats,
-        allow_self_judge=allow_self_judge,
-        allow_hosted=allow_hosted,
-        budget=budget,
-        prices=prices,
-        settings=settings,
-    )
-    tested = recorded_model(read_manifest(folder)["identity"]["model"], None)
-    with contextlib.ExitStack() as stack:
-        stack.callback(judging.close)
-        judging.check(plan.task, tested, plan.data, plan.task.name)
-        is_gated = plan.data.source.gated and not plan.data.is_synthetic
-        progress = judge_answers(plan, folder, judging.stages(plan, folder, is_gated=is_gated), watch=watch)
-    return Run(folder, plan, opened.model, progress, opened.price, opened.remote_code)
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -15,13 +15,12 @@ import numpy as np
 
 from nova_bench.budget import Ledger
 from nova_bench.errors import DataError
+from nova_bench.imputed import imputed_tables
 from nova_bench.judge_log import Asked, VerdictLog, asked_judges
 from nova_bench.judged_rows import (
     JUDGE_FAILED,
-    JUDGED,
     UNJUDGED,
     Bench,
-    judged_column,
     judged_columns,
     spread_column,
     state_column,
@@ -29,7 +28,7 @@ from nova_bench.judged_rows import (
 from nova_bench.plan import Plan, Unusable
 from nova_bench.runlog import RunLog
 from nova_bench.signature import template
-from nova_bench.table import Ragged, Table, build_columns, stack_columns
+from nova_bench.table import Ragged, Table, build_columns
 from nova_bench.types import Item, Judge, Prediction, Response, Sample, Scorer
 
 _CHUNK = 2048
@@ -145,7 +144,7 @@ def score(plan: Plan, log: RunLog) -> Scored:
     plan.digests.save()
     whole = Table.stack(_with_columns(tables))
     order = np.lexsort((whole.repeat, whole.id.astype(str)))
-    worst, best = _bounds(whole, open_lines, plain, judged, benches)
+    worst, best = imputed_tables(whole, open_lines, plain, judged, benches)
     return Scored(
         table=whole.take(order),
         worst=None if worst is None else worst.take(order),
@@ -322,77 +321,6 @@ def _spread(
 ) -> dict[str, np.ndarray | Ragged]:
     """Return the columns of answered lines over all lines: NaN, or no values, where a line failed."""
     return {name: spread_column(column, answered) for name, column in columns.items()}
-
-
-def _bounds(
-    whole: Table,
-    open_lines: Sequence[tuple[int, Sample | None]],
-    plain: Sequence[Scorer],
-    judged: Sequence[Scorer],
-    benches: Sequence[Bench],
-) -> tuple[Table | None, Table | None]:
-    """Return the tables in which each line that failed is the worst, and the best, possible answer; of a judge, its failed ones too.
-
-    Scorers without bounds leave their columns out; a failed line without a known truth leaves no bounds at all.
-
-    Args:
-        whole: All lines.
-        open_lines: Place and sample of those that failed, or that some judge failed on.
-        plain: The scorers that need no judge, and whose resources are there.
-        judged: Those that need one.
-        benches: The judges.
-    """
-    if not open_lines or any(sample is None for _, sample in open_lines):
-        return None, None
-    samples = {place: sample for place, sample in open_lines if sample is not None}
-    failed = np.asarray(whole.status == "failed")
-    sides: tuple[dict[str, np.ndarray | Ragged], ...] = ({}, {})
-    for side, columns in enumerate(sides):
-        for scorer in plain:
-            columns.update(_imputed(whole, scorer, failed, samples, side))
-        for bench in benches:
-            for scorer in judged:
-                assert scorer.judge is not None
-                states = whole.columns.get(state_column(scorer.judge, bench.name))
-                if isinstance(states, np.ndarray):
-                    is_open = failed | (states == JUDGE_FAILED)
-                    columns.update(_imputed(whole, scorer, is_open, samples, side, bench.name))
-                    columns[state_column(scorer.judge, bench.name)] = np.where(is_open, JUDGED, states)
-    return tuple(dataclasses.replace(whole, columns=columns) for columns in sides)  # type: ignore[return-value]  # two
-
-
-def _imputed(
-    whole: Table,
-    scorer: Scorer,
-    is_open: np.ndarray,
-    samples: Mapping[int, Sample],
-    side: int,
-    judge: str | None = None,
-) -> dict[str, np.ndarray | Ragged]:
-    """Return a scorer's columns with the lines in `is_open` scored as the worst (side 0) or the best (side 1) answer."""
-    if scorer.bounds is None:
-        return {}
-    rows = [scorer.bounds(samples[int(i)])[side] for i in np.flatnonzero(is_open)]
-    # Known lines first, open ones behind: where each line of the whole then lies.
-    place = np.empty(len(whole), dtype=np.int64)
-    place[~is_open] = np.arange((~is_open).sum())
-    place[is_open] = (~is_open).sum() + np.arange(len(rows))
-    columns: dict[str, np.ndarray | Ragged] = {}
-    extra = build_columns(rows, scorer.columns) if rows else {}
-    for plain_name in scorer.columns:
-        name = plain_name if judge is None else judged_column(plain_name, judge)
-        found = whole.columns.get(name)
-        if not rows:
-            if found is not None:
-                columns[name] = found
-            continue
-        column = extra[plain_name]
-        index = np.flatnonzero(~is_open)
-        known = None if found is None else found.take(index) if isinstance(found, Ragged) else found[index]
-        both = column if known is None or not len(known) else stack_columns([known, column])
-        if len(both) == len(whole):  # else there are unjudged lines only, and no column of them
-            columns[name] = both.take(place)
-    return columns
 
 
 def _table(lines: Sequence[_Line], columns: Mapping[str, np.ndarray | Ragged]) -> Table:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from judged_task import FakeJudge, judged, verdict_on, write_task
-from running import cell, final_ids, make_set, settings
+from running import cell, environment, final_ids, make_set, settings
 
 import nova_bench as nb
-from nova_bench.errors import AdapterError, LimitReachedError, UsageError
-from nova_bench.judge_log import asked_judges
+from nova_bench.errors import AdapterError, LimitReachedError, LogError, UsageError
+from nova_bench.judge_log import VerdictLog, asked_judges
 
 
 @pytest.fixture(scope="module")
@@ -388,3 +392,127 @@ def test_a_judge_is_known_by_its_options(tmp_path: Path, data: Path) -> None:
     (one,) = asked_judges(tmp_path / "out")
     assert (one.name, one.repeats, one.is_self) == ("FakeJudge", 1, False)
     assert len(one.folder.name) == 12
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from judged_task import FakeJudge, judged
+import nova_bench as nb
+
+class Slow:
+    def __init__(self, seconds): self.seconds = seconds
+    def generate(self, requests):
+        for request in requests:
+            time.sleep(self.seconds)
+            yield nb.Response(request.id, "ANSWER: Axial T2 image")
+
+class SlowJudge(FakeJudge):
+    def answer(self, request):
+        time.sleep(float(sys.argv[1]))
+        return super().answer(request)
+
+run = nb.evaluate(judged(), Slow(float(sys.argv[1])), data={data!r}, out={out!r}, judges=[SlowJudge()])
+print(repr(run.progress.error), run.is_complete)
+"""
+
+
+def test_ctrl_c_lets_model_and_judge_finish_what_they_have(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "out"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), data=str(data), out=str(out)))
+
+    def start(seconds: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(script), seconds],
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    process = start("0.3")
+    while not out.exists() or not list(out.glob("judges/*/verdicts.jsonl")) or not verdicts_of(out):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert said.split() == ["KeyboardInterrupt()", "False"]
+    n_answered, n_judged = len(final_ids(out)), len(verdicts_of(out))
+    assert 0 < n_judged <= n_answered < 12
+    said, _ = start("0").communicate(timeout=60)
+    assert said.split() == ["None", "True"]
+    ids = [record["id"] for record in verdicts_of(out)]
+    assert len(ids) == len(set(ids)) == 12
+
+
+def test_a_killed_start_loses_only_what_was_in_flight(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "out"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), data=str(data), out=str(out)))
+    words = [sys.executable, str(script)]
+    process = subprocess.Popen([*words, "0.2"], env=environment(tmp_path), stdout=subprocess.PIPE)
+    while not out.exists() or not list(out.glob("judges/*/verdicts.jsonl")) or len(verdicts_of(out)) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    kept = {record["id"] for record in verdicts_of(out)}
+    (log,) = out.glob("judges/*/verdicts.jsonl")
+    with log.open("a") as file:
+        file.write('{"id": "torn')
+    done = subprocess.run(
+        [*words, "0"], env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["None", "True"]
+    ids = [record["id"] for record in verdicts_of(out)]
+    assert len(ids) == len(set(ids)) == 12
+    assert kept <= set(ids)
+
+
+def test_a_model_waits_for_a_judge_that_is_far_behind(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nova_bench.judge_stage.WAITING", 2)
+    ahead: list[int] = []
+    model = Model()
+
+    class Slow(FakeJudge):
+        def answer(self, request: nb.Request) -> nb.Response:
+            time.sleep(0.02)
+            ahead.append(len(model.asked) - len(self.asked))
+            return super().answer(request)
+
+    made = run(tmp_path, data, [Slow()], model)
+    assert made.is_complete
+    assert max(ahead) <= 5  # two that wait, one at the judge, one at the door, one at the model
+
+
+def test_a_judge_that_died_does_not_hold_the_model_up(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nova_bench.judge_stage.WAITING", 1)
+
+    def dead(request: nb.Request, nth: int) -> None:
+        raise AdapterError("gone")
+
+    model = Model()
+    made = run(tmp_path, data, [FakeJudge(dead)], model)
+    assert len(model.asked) == 12
+    assert str(made.progress.error) == "gone"
+
+
+def test_two_writers_of_one_judges_log_are_refused(tmp_path: Path, data: Path) -> None:
+    done = run(tmp_path, data, [FakeJudge()])
+    (one,) = asked_judges(tmp_path / "out")
+    with VerdictLog(one.folder, append=True), pytest.raises(LogError, match="another process"):
+        nb.rejudge(done, [FakeJudge()], settings=settings(tmp_path))
+
+
+def test_a_damaged_line_of_the_verdicts_is_named(tmp_path: Path, data: Path) -> None:
+    done = run(tmp_path, data, [FakeJudge()])
+    (path,) = (tmp_path / "out" / "judges").glob("*/verdicts.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], "{}\n", *lines[1:]]))
+    with pytest.raises(LogError, match=r"verdicts\.jsonl line 2 is damaged"):
+        done.report(fresh=True)
