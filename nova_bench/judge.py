@@ -55,13 +55,12 @@ class Verdict(NamedTuple):
 
 
 def rubric_id(judge: Judge) -> str:
-    """Return ``name/version/12 hex``, the hex of rubric, schema and parameters: what a signature says of a rubric.
+    """Return ``name/version/12 hex``, the hex of rubric and schema: what a signature says of a rubric.
 
     Args:
         judge: What is asked.
     """
-    said = [judge.rubric, judge.schema, judge.max_tokens, judge.temperature]
-    return f"{judge.name}/{judge.version}/{digest(said)[:12]}"
+    return f"{judge.name}/{judge.version}/{digest([judge.rubric, judge.schema])[:12]}"
 
 
 def check_judge(judge: Judge) -> None:

@@ -8,6 +8,7 @@ of the first try, so that all tries of a verdict share it. A record holds a ``ve
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -43,6 +44,8 @@ class Asked:
     name: str
     """``ADAPTER:MODEL``, or the card's name where there is no model."""
     options: Mapping[str, Any]
+    params: Mapping[str, Any]
+    """Generation parameters over the rubrics' own: ``max_tokens``, ``temperature``."""
     repeats: int
     """Of the last start: how often it was asked about each answer."""
     is_self: bool
@@ -51,8 +54,13 @@ class Asked:
     """When it was last asked."""
     price: Price | None = None
 
+    def tuned(self, judge: Judge) -> Judge:
+        """Return what is asked, with this judge's own generation parameters."""
+        return dataclasses.replace(judge, **self.params) if self.params else judge
+
     def signature(self, judge: Judge) -> dict[str, Any]:
         """Return what a number's protocol says of its judge."""
+        judge = self.tuned(judge)
         said: dict[str, Any] = {
             "model": self.name,
             "options": dict(self.options),
@@ -68,14 +76,20 @@ def judge_name(model: Model) -> str:
     return model.name if ":" in model.name else model.card.name or model.name
 
 
-def judge_identity(model: Model) -> dict[str, Any]:
-    """Return what decides whether a judge's verdicts are of one kind; its rubrics are in each verdict's request."""
+def judge_identity(model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides whether a judge's verdicts are of one kind; its rubrics are in each verdict's request.
+
+    Args:
+        model: Who judges.
+        params: Generation parameters over the rubrics' own.
+    """
     return {
         "name": judge_name(model),
         "adapter": model.name,
         "source": model.source,
         "options": dict(model.identity),
         "think": list(model.card.think) if model.card.think else None,
+        "params": dict(sorted(params.items())),
     }
 
 
@@ -84,6 +98,7 @@ def join_judge(
     model: Model,
     judges: Sequence[Judge],
     *,
+    params: Mapping[str, Any],
     repeats: int,
     is_self: bool,
     price: Price | None,
@@ -95,12 +110,13 @@ def join_judge(
         run: The run's folder.
         model: Who judges.
         judges: What is asked.
+        params: Generation parameters over the rubrics' own.
         repeats: How often about each answer.
         is_self: Whether it is the model under test.
         price: Of the judge's tokens, where it is known.
         start: Command and versions of this start.
     """
-    identity = judge_identity(model)
+    identity = judge_identity(model, params)
     folder = run / JUDGES / digest(identity)[:12]
     folder.mkdir(parents=True, exist_ok=True)
     said = {
@@ -141,6 +157,7 @@ def _asked(folder: Path) -> Asked:
         folder,
         identity["name"],
         identity["options"],
+        identity["params"],
         start["repeats"],
         start["self"],
         start["time"],
@@ -188,6 +205,7 @@ class VerdictLog:
         self.folder, self._is_gated = folder, is_gated
         self.ledger = Ledger()
         self.models: dict[str, int] = {}
+        """Model names as the vendor gave them, with how many verdicts came from each."""
         self._known: dict[tuple[str, bytes], Known] = {}
         self._log = RunLog(folder, append=append, name=VERDICTS)
         self._private = -1
@@ -209,12 +227,12 @@ class VerdictLog:
 
     def _see(self, entry: Entry, record: Mapping[str, Any]) -> None:
         self.ledger.add(record)
-        if "model" in record:
-            self.models[record["model"]] = self.models.get(record["model"], 0) + 1
         key = (record["id"], entry.request)
         known = self._known.get(key, Known())
         if known.entry is None and "verdict" in record:
             self._known[key] = known._replace(entry=entry)
+            if "model" in record:
+                self.models[record["model"]] = self.models.get(record["model"], 0) + 1
         elif "fault" in record:
             self._known[key] = known._replace(
                 tries=known.tries + 1, is_rejected=known.is_rejected or record["finish"] == "rejected"

@@ -75,7 +75,7 @@ class JudgeStage:
         self.progress = JudgeProgress(asked.name)
         self.finished = threading.Event()
         self._run, self._is_gated, self._budget, self._price = run, is_gated, budget, price
-        self._judges = plan.task.judges
+        self._judges = [asked.tuned(judge) for judge in plan.task.judges]
         self._changed = threading.Condition()
         self._waiting: collections.deque[_Answer] = collections.deque()
         self._again: collections.deque[_Sent] = collections.deque()

@@ -175,8 +175,9 @@ def _verdicts(
     if texts is None:
         return JUDGED, dict.fromkeys(repeats)
     verdicts: dict[int, Mapping[str, Any] | None] = {}
+    tuned = bench.asked.tuned(judge)
     for repeat in repeats:
-        known, _ = bench.log.find(judge_request(judge, texts, answer, item.sample.id, repeat=repeat))
+        known, _ = bench.log.find(judge_request(tuned, texts, answer, item.sample.id, repeat=repeat))
         if known.entry is not None:
             verdicts[repeat] = bench.log.verdict(known.entry)
         elif not known.is_unjudged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Judging:
     Args:
         judges: As `nova_bench.evaluate` takes them.
         options: Of the judges' adapters, as texts.
+        params: ``max_tokens`` and ``temperature`` over the rubrics' own; a judge that reasons needs more tokens.
         repeats: How often each is asked about an answer.
         allow_self_judge: Whether the model under test may be one.
         allow_hosted: Whether texts of a gated data set may be sent to a vendor.
@@ -35,7 +37,7 @@ class Judging:
         settings: Cache and configuration folders.
 
     Raises:
-        UsageError: Fewer than one repeat.
+        UsageError: Fewer than one repeat, or a parameter that does not exist.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Judging:
         judges: Sequence[Answerer],
         *,
         options: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
         repeats: int = 1,
         allow_self_judge: bool = False,
         allow_hosted: bool = False,
@@ -53,6 +56,7 @@ class Judging:
         if repeats < 1:
             raise UsageError(f"--judge-repeats {repeats}: expected 1 or more")
         self._given, self._options, self._repeats = judges, options, repeats
+        self._params = _read_params(params or {})
         self._allow_self_judge, self._allow_hosted = allow_self_judge, allow_hosted
         self._budget, self._prices, self._settings = budget, prices, settings
         self.models: list[Model] = []
@@ -125,6 +129,7 @@ class Judging:
                 run,
                 one,
                 plan.task.judges,
+                params=self._params,
                 repeats=self._repeats,
                 is_self=self._is_self[name],
                 price=self._price[name],
@@ -148,6 +153,23 @@ class Judging:
         for given, one in zip(self._given, self.models, strict=False):
             if isinstance(given, str):
                 one.close()
+
+
+def _read_params(given: Mapping[str, Any]) -> dict[str, Any]:
+    kinds: dict[str, type[int] | type[float]] = {"max_tokens": int, "temperature": float}
+    read: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in kinds:
+            raise UsageError(
+                f"judge parameter {key!r} does not exist; there is: {', '.join(kinds)}. The seed follows from the try"
+            )
+        try:
+            read[key] = kinds[key](value)
+        except (TypeError, ValueError):
+            raise UsageError(f"judge parameter {key}={value!r}: expected a number") from None
+        if not math.isfinite(read[key]) or read[key] < 0 or (key == "max_tokens" and read[key] == 0):
+            raise UsageError(f"judge parameter {key}={value!r}: expected a number above 0")
+    return read
 
 
 def recorded_model(model: Mapping[str, Any], adapter: Any) -> Model:

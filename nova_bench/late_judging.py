@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nova_bench.ask import Progress, judge_answers
 from nova_bench.budget import Budget
@@ -20,6 +21,7 @@ def rejudge(
     judges: Sequence[Answerer],
     *,
     judge_options: Mapping[str, str] | None = None,
+    judge_params: Mapping[str, Any] | None = None,
     judge_repeats: int = 1,
     allow_self_judge: bool = False,
     allow_hosted: bool = False,
@@ -34,6 +36,7 @@ def rejudge(
         run: The run, or its folder.
         judges: As `evaluate` takes them, and so are the others.
         judge_options: Options of the judges' adapters.
+        judge_params: ``max_tokens`` and ``temperature`` of the judges.
         judge_repeats: How often each judge is asked about an answer.
         allow_self_judge: Whether the model under test may be its own judge.
         allow_hosted: Whether texts of a gated data set may be sent to a vendor.
@@ -55,6 +58,7 @@ def rejudge(
     judging = Judging(
         judges,
         options=judge_options,
+        params=judge_params,
         repeats=judge_repeats,
         allow_self_judge=allow_self_judge,
         allow_hosted=allow_hosted,

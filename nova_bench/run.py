@@ -184,6 +184,7 @@ def evaluate(
     cache: Path | str | None = None,
     judges: Sequence[Answerer] = (),
     judge_options: Mapping[str, str] | None = None,
+    judge_params: Mapping[str, Any] | None = None,
     judge_repeats: int = 1,
     allow_self_judge: bool = False,
 ) -> Run:
@@ -207,6 +208,7 @@ def evaluate(
         cache: A folder with the answers of other runs; what it holds is not asked again. For models that are given by name.
         judges: Who judges the answers as they arrive: each as `model`. Without one the columns that need a judge are absent.
         judge_options: Options of the judges' adapters, as texts.
+        judge_params: ``max_tokens`` and ``temperature`` of the judges, over the rubrics' own.
         judge_repeats: How often each judge is asked about an answer.
         allow_self_judge: Whether the model under test may be its own judge; the signature says so.
 
@@ -226,6 +228,7 @@ def evaluate(
     judging = Judging(
         judges,
         options=judge_options,
+        params=judge_params,
         repeats=judge_repeats,
         allow_self_judge=allow_self_judge,
         allow_hosted=allow_hosted,

@@ -329,10 +329,13 @@ class Cell:
     low: float | None
     high: float | None
     n: int
-    """Samples in the slice; the value is over the ``n - n_failed`` answered ones."""
+    """Samples in the slice; the value is over the ``n - n_failed`` answered ones, of a judged metric less the unjudged ones."""
     n_failed: int
+    """Of a judged metric also those that wait for a verdict."""
     clusters: int
     counts: Mapping[str, int]
+    """Lines (sample and repeat) of each status. Of a judged metric also how many of the answered ones are ``unjudged`` for good, and on
+    how many the judge failed (``judge_failed``): these are asked again."""
     signature: Mapping[str, Any]
     bounds: tuple[float | None, float | None] | None = None
     """With failures: the value if all failed were worst, and if all were best."""

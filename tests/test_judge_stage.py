@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -385,6 +386,50 @@ def test_a_judge_of_a_vendor_needs_leave_for_gated_data(tmp_path: Path, data: Pa
     assert not (tmp_path / "out").exists()
     made = run(tmp_path, data, [str(path)], task=judged(gated=True), allow_hosted=True)
     assert cells_of(made)["likeness(judge=Far)"].n_failed == 0
+
+
+def test_parameters_of_the_judge_are_asked_signed_and_identity(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data, [FakeJudge()])
+    judge = FakeJudge()
+    made = run(tmp_path, data, [judge], judge_params={"max_tokens": "4000", "temperature": 0.5})
+    assert {(request.params.max_tokens, request.params.temperature) for request in judge.asked} == {
+        (4000, 0.5)
+    }
+    said = cells_of(made)[LIKENESS].signature["protocol"]["judge"]
+    assert said["params"] == {"temperature": 0.5, "max_tokens": 4000}
+    assert cells_of(made)[LIKENESS].n_failed == 0
+    assert len(list((tmp_path / "out" / "judges").iterdir())) == 2
+    with pytest.raises(UsageError, match="'top_p' does not exist"):
+        run(tmp_path, data, [FakeJudge()], judge_params={"top_p": 1})
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_bad_judge_ends_where_an_undisturbed_one_does(tmp_path: Path, data: Path, repeats: int) -> None:
+    """Fails three calls in ten and breaks one in ten, whatever is asked; the same start again until all is judged."""
+    dice = random.Random(7)
+
+    def bad(request: nb.Request, nth: int) -> nb.Response | str | None:
+        fate = dice.random()
+        if fate < 0.3:
+            return nb.Response(request.id, finish="error", error="busy")
+        return "{" if fate < 0.4 and request.params.seed % 3 < 2 else named(request)
+
+    def named(request: nb.Request) -> nb.Response:
+        return nb.Response(request.id, json.dumps(verdict_on(request)), model="judge-2031")
+
+    def smooth(request: nb.Request, nth: int) -> nb.Response:
+        return named(request)
+
+    starts = 1
+    disturbed = run(tmp_path / "a", data, [FakeJudge(bad)], judge_repeats=repeats)
+    while not disturbed.is_complete:
+        assert starts < 30
+        disturbed = run(tmp_path / "a", data, [FakeJudge(bad)], judge_repeats=repeats)
+        starts += 1
+    assert starts > 1
+    whole = run(tmp_path / "b", data, [FakeJudge(smooth)], judge_repeats=repeats)
+    assert disturbed.report() == whole.report()
+    assert (tmp_path / "a/out/report.json").read_bytes() == (tmp_path / "b/out/report.json").read_bytes()
 
 
 def test_a_judge_is_known_by_its_options(tmp_path: Path, data: Path) -> None:
