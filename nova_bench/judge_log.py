@@ -54,6 +54,10 @@ class Asked:
     """When it was last asked."""
     price: Price | None = None
 
+    def state(self) -> list[Any]:
+        """Return what a report says of a judge beside its verdicts."""
+        return [self.name, self.repeats, self.is_self, None if self.price is None else self.price.json()]
+
     def tuned(self, judge: Judge) -> Judge:
         """Return what is asked, with this judge's own generation parameters."""
         return dataclasses.replace(judge, **self.params) if self.params else judge

@@ -143,7 +143,12 @@ class Judging:
         return made
 
     def notes(self, task: Task) -> list[str]:
-        """Return what the user should know: judges that have nothing to judge."""
+        """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""
+        if self._given and task.judges and self._budget is not None and self._budget.max_cost is not None:
+            free = [name for name, price in self._price.items() if price is None]
+            return [
+                f"judge {name} has no price and runs here, so --max-cost does not count it" for name in free
+            ]
         if not self._given or task.judges:
             return []
         return [f"{task.name} has no judged column, so no judge was asked"]

@@ -139,12 +139,10 @@ class Run:
 
     def _state(self, resamples: int, seed: int) -> str:
         """Return a digest of all that a report is made from: the answers, the code and the settings."""
-        asked = asked_judges(self.folder)
         return digest(
             [
                 _file_digest(self.folder / RESPONSES),
-                [[one.name, one.repeats, one.is_self, _file_digest(one.folder / VERDICTS)] for one in asked],
-                [None if one.price is None else one.price.json() for one in asked],
+                [[one.state(), _file_digest(one.folder / VERDICTS)] for one in asked_judges(self.folder)],
                 self.plan.data.digest,
                 code_digest(),
                 self.plan.spelling,

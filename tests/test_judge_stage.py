@@ -432,6 +432,67 @@ def test_a_bad_judge_ends_where_an_undisturbed_one_does(tmp_path: Path, data: Pa
     assert (tmp_path / "a/out/report.json").read_bytes() == (tmp_path / "b/out/report.json").read_bytes()
 
 
+ADAPTER = """# /// script
+# [tool.nova-bench]
+# name = "Fake, from a file"
+# ///
+\"\"\"A judge in a file.\"\"\"
+import json
+from judged_task import FakeJudge
+import nova_bench as nb
+
+
+def load(*, model: str = "", score: int = -1):
+    def fixed(request, nth):
+        verdict = {"label": "CORRECT", "score": score, "why": ""}
+        return nb.Response(request.id, json.dumps(verdict), usage=nb.Usage(1000, 1000)) if score >= 0 else None
+    return FakeJudge(fixed)
+"""
+
+
+def test_a_judge_is_named_like_a_model_and_has_options(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "fake.py").write_text(ADAPTER)
+    spec = f"{tmp_path}/fake.py:judge-1"
+    made = run(tmp_path, data, [spec], judge_options={"score": "4"})
+    name = "likeness(judge=fake:judge-1)"
+    assert cells_of(made)[name].value == pytest.approx(0.4)
+    said = cells_of(made)[name].signature["protocol"]["judge"]
+    assert said["options"] == {"model": "judge-1", "score": 4}
+    unnamed = run(tmp_path, data, [str(tmp_path / "fake.py")])
+    assert {"likeness(judge=Fake, from a file)", name} <= set(cells_of(unnamed))
+
+
+def test_a_judges_money_is_counted_apart_and_limited(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "fake.py").write_text(ADAPTER)
+    prices = tmp_path / "prices.toml"
+    spec = f"{tmp_path}/fake.py:judge-1"
+    prices.write_text(
+        '[models."fake:judge-1"]\ninput = 10.0\noutput = 10.0\ndate = "2026-01-31"\n'
+        '[models.Model]\ninput = 1.0\noutput = 1.0\ndate = "2026-01-31"\n'
+    )
+    more: dict[str, Any] = {"judge_options": {"score": "4"}, "prices": prices}
+    limited = run(tmp_path, data, [spec], budget=nb.Budget(max_cost=0.05), **more)
+    assert isinstance(limited.progress.error, LimitReachedError)
+    whole = run(tmp_path, data, [spec], **more)
+    assert whole.progress.error is None
+    whole.report()
+    judge = next(account for role, account in whole.usage().items() if role != "model")
+    assert judge["cost_usd"] == pytest.approx(12 * 0.02)
+    assert whole.usage()["model"]["cost_usd"] == pytest.approx(12 * 15e-6)
+    free = run(tmp_path / "b", data, [FakeJudge()], prices=prices, budget=nb.Budget(max_cost=0.05))
+    assert any("FakeJudge has no price" in said for said in free.progress.messages)
+
+
+def test_a_run_is_not_judged_by_its_own_model_afterwards(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "fake.py").write_text(ADAPTER)
+    spec = f"{tmp_path}/fake.py:judge-1"
+    done = nb.evaluate(
+        judged(), spec, data=str(data), out=tmp_path / "out", limit=2, settings=settings(tmp_path)
+    )
+    with pytest.raises(UsageError, match="--allow-self-judge"):
+        nb.rejudge(done, [spec], settings=settings(tmp_path))
+
+
 def test_a_judge_is_known_by_its_options(tmp_path: Path, data: Path) -> None:
     run(tmp_path, data, [FakeJudge()])
     (one,) = asked_judges(tmp_path / "out")
