@@ -57,7 +57,14 @@ SCORERS = (
     nb.Scorer("likeness", ("likeness",), score_rows, bounds, judge=LIKENESS),
     nb.Scorer("correct", ("correct", "words"), label_rows, judge=LIKENESS),
 )
-METRICS = (mean_of("likeness", "likeness"), mean_of("correct", "correct"))
+METRICS = (
+    mean_of("likeness", "likeness"),
+    mean_of("correct", "correct"),
+    # Skips no NaN: a line without a verdict that slips in is seen.
+    nb.Metric(
+        "bare(mean)", ("likeness",), lambda table, weights: weights @ table["likeness"] / weights.sum(axis=1)
+    ),
+)
 
 
 def judged(gated: bool = False) -> nb.Task:

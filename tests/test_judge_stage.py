@@ -141,7 +141,9 @@ def test_failed_calls_are_asked_again_by_the_next_start(tmp_path: Path, data: Pa
     found = cells_of(first)[LIKENESS]
     assert (found.n, found.n_failed, found.counts["judge_failed"]) == (12, n_failed, n_failed)
     assert found.counts["failed"] == 0
-    assert found.bounds[0] < found.value or found.bounds[1] > found.value
+    total = found.value * (12 - n_failed)
+    assert found.bounds == pytest.approx((total / 12, (total + n_failed) / 12))
+    assert cells_of(first)["bare(judge=FakeJudge,mean)"].bounds == pytest.approx(found.bounds)
     assert not first.is_complete
     assert cells_of(first)["binary_accuracy(lexicon)"].n_failed == 0
     whole, model = FakeJudge(), Model()
@@ -165,6 +167,7 @@ def test_a_verdict_that_stays_broken_is_unjudged_and_no_zero(tmp_path: Path, dat
     assert (found.n, found.n_failed) == (12, 0)
     good = [verdict_on(request)["score"] / 10 for request in judge.asked if request.id not in broken]
     assert found.value == pytest.approx(sum(good) / len(good))
+    assert cells_of(made)["bare(judge=FakeJudge,mean)"].value == pytest.approx(found.value)
     records = [record for record in verdicts_of(tmp_path / "out") if "fault" in record]
     assert len(records) == 3 * len(broken)
     assert records[0]["fault"] == "verdict: score is missing"
@@ -174,6 +177,30 @@ def test_a_verdict_that_stays_broken_is_unjudged_and_no_zero(tmp_path: Path, dat
     assert again.asked == []  # final
     assert cells_of(second)[LIKENESS].value == found.value
     assert second.is_complete
+
+
+def test_bounds_leave_the_unjudged_out(tmp_path: Path, data: Path) -> None:
+    names: list[str] = []
+
+    def two_fates(request: nb.Request, nth: int) -> nb.Response | str | None:
+        names.append(request.id)
+        order = list(dict.fromkeys(names)).index(request.id)
+        if order == 0:
+            return nb.Response(request.id, finish="error", error="busy")
+        return "?" if order == 1 else json.dumps({"label": "CORRECT", "score": 6, "why": ""})
+
+    found = cells_of(run(tmp_path, data, [FakeJudge(two_fates)]))["bare(judge=FakeJudge,mean)"]
+    assert found.value == pytest.approx(0.6)
+    assert (found.n, found.n_failed, found.counts["unjudged"]) == (12, 1, 1)
+    assert found.bounds == pytest.approx((6 / 11, 7 / 11))
+
+
+def test_what_a_judge_cannot_take_is_not_sent_again(tmp_path: Path, data: Path) -> None:
+    judge = FakeJudge(lambda request, nth: nb.Response(request.id, finish="rejected", error="too long"))
+    made = run(tmp_path, data, [judge])
+    assert len(judge.asked) == 12
+    assert cells_of(made)[LIKENESS].counts["unjudged"] == 12
+    assert made.is_complete
 
 
 def test_tries_of_an_earlier_start_count(tmp_path: Path, data: Path) -> None:
@@ -306,6 +333,14 @@ def test_repeats_of_the_model_are_judged_apart(tmp_path: Path, data: Path) -> No
 
 def test_the_model_as_its_own_judge_is_refused_unless_it_is_meant(tmp_path: Path, data: Path) -> None:
     class Both(FakeJudge):
+        streams = 0
+
+        def generate(self, requests: Iterable[nb.Request]) -> Iterator[nb.Response]:
+            self.streams += 1
+            assert self.streams == 1  # an adapter answers one stream at a time
+            yield from super().generate(requests)
+            self.streams -= 1
+
         def answer(self, request: nb.Request) -> nb.Response:
             return (
                 super().answer(request) if "|" in request.id else nb.Response(request.id, "ANSWER: Axial T2")
