@@ -56,7 +56,7 @@ class Judging:
         if repeats < 1:
             raise UsageError(f"--judge-repeats {repeats}: expected 1 or more")
         self._given, self._options, self._repeats = judges, options, repeats
-        self._params = _read_params(params or {})
+        self.params = _read_params(params or {})
         self._allow_self_judge, self._allow_hosted = allow_self_judge, allow_hosted
         self._budget, self._prices, self._settings = budget, prices, settings
         self.models: list[Model] = []
@@ -129,7 +129,7 @@ class Judging:
                 run,
                 one,
                 plan.task.judges,
-                params=self._params,
+                params=self.params,
                 repeats=self._repeats,
                 is_self=self._is_self[name],
                 price=self._price[name],
