@@ -156,6 +156,10 @@ def judged_columns(
         found = [_verdicts(bench, judge, item, id) for item, id in zip(items, ids, strict=True)]
         states = np.array([state for state, _ in found], dtype=np.float64)
         columns[state_column(judge, bench.name)] = states
+        if bench.asked.repeats > 1:
+            for repeat in range(bench.asked.repeats):
+                given = [min(state, JUDGED if repeat in verdicts else UNJUDGED) for state, verdicts in found]
+                columns[state_column(judge, f"{bench.name}#{repeat}")] = np.array(given, dtype=np.float64)
         judged = states == JUDGED
         lines = [
             (item, verdicts) for item, (state, verdicts) in zip(items, found, strict=True) if state == JUDGED
