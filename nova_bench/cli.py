@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_show
+from nova_bench import __version__, cli_build, cli_fairness, cli_judge, cli_limits, cli_show
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
 from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
 
@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(verb=_report, fresh=False)
 
     cli_fairness.add_verb(verbs)
+    cli_judge.add_verb(verbs)
 
     return parser
 
