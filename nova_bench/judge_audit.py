@@ -208,7 +208,7 @@ def audit_record(
         "permutations": permutations,
         "moves": bool(found),
         "contrasts": contrasts,
-        "sentence": _sentence(contrasts, found, tests),
+        "sentence": _sentence(contrasts, found, tests, permutations),
     }
 
 
@@ -370,7 +370,12 @@ def _moved(before: Table, after: Table, columns: Sequence[str]) -> np.ndarray:
     return moved
 
 
-def _sentence(contrasts: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], tests: int) -> str:
+def _sentence(
+    contrasts: Sequence[Mapping[str, Any]],
+    found: Sequence[Mapping[str, Any]],
+    tests: int,
+    permutations: int,
+) -> str:
     if not tests:
         return "nothing could be tested: fewer than 5 clusters have two forms that were both judged"
     if found:
@@ -381,6 +386,12 @@ def _sentence(contrasts: Sequence[Mapping[str, Any]], found: Sequence[Mapping[st
         )
     if not any(record["moved"] for record in contrasts):
         return f"no verdict moved in any form of any answer ({tests} tests)"
+    clusters = max(record["clusters"] for record in contrasts)
+    if tests * max(1 / (1 + permutations), 2 ** (1 - clusters)) >= SIGNIFICANT:
+        return (
+            f"verdicts move, and nothing can be said of groups: {tests} tests need more than {clusters} clusters and {permutations:,} "
+            "permutations to show any difference; audit more answers, one metric, or with more --permutations"
+        )
     able = [record["detectable"] for record in contrasts if record["detectable"] is not None]
     could = f"; the least certain comparison could have shown a difference of {max(able):.3f}" if able else ""
     return f"no difference between groups is distinguishable from chance at equal text ({tests} tests, Holm){could}"

@@ -221,6 +221,26 @@ def test_limits_metrics_and_wrong_use(tmp_path: Path, data: Path) -> None:
         audit(unjudged, [FakeJudge()], settings=settings(tmp_path))
 
 
+def test_an_audit_that_cannot_show_anything_says_so(tmp_path: Path, data: Path) -> None:
+    run = made_run(tmp_path, data)
+    (record,) = audit(run, [Biased()], limit=6, settings=settings(tmp_path))["judges"]
+    assert not record["moves"]
+    assert "nothing can be said of groups: 24 tests need more than 6 clusters" in record["sentence"]
+    (record,) = audit(run, [Biased()], limit=3, settings=settings(tmp_path))["judges"]
+    assert record["tests"] == 0
+    assert "nothing could be tested" in record["sentence"]
+
+
+def test_gated_texts_go_to_the_private_file_only(tmp_path: Path, data: Path) -> None:
+    task = peopled(gated=True)
+    run = made_run(tmp_path, data, task)
+    audit(run, [FakeJudge(why="CANARY of a note")], limit=6, settings=settings(tmp_path))
+    files = [path for path in (tmp_path / "run" / "judge_audit").rglob("*") if path.is_file()]
+    assert {path.name for path in files if b"CANARY" in path.read_bytes()} == {"private.jsonl"}
+    assert {path.name for path in files} >= {"manifest.json", "verdicts.jsonl", "audit.json"}
+    assert not any(b"lesion" in path.read_bytes() for path in files if path.name != "private.jsonl")
+
+
 def mean() -> nb.Metric:
     return nb.Metric(
         "mean", ("score",), lambda table, weights: weights @ table["score"] / weights.sum(axis=1)
