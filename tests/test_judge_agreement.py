@@ -95,7 +95,9 @@ def test_noise_is_measured_and_the_two_ways_agree(
 
 def test_a_repeat_without_a_verdict_is_left_out_of_what_it_lacks(tmp_path: Path, data: Path) -> None:
     made = run(tmp_path, data, [Dice(0, broken=1)], judge_repeats=2)
-    found = by_metric(repeat_records(made.plan.task, made.scored))["likeness"]
+    records = by_metric(repeat_records(made.plan.task, made.scored))
+    found = records["likeness"]
+    assert records["correct"]["agreement"][0]["percent"]["value"] == 1.0
     table = made.scored.table
     there = np.array([not name.endswith("001.png") for name in table.id])
     assert 0 < there.sum() < len(table) == found["n"]

@@ -24,11 +24,13 @@ class Reader:
 
     def __init__(self, broken: int = 0, failing: int = 0) -> None:
         self.asked: list[str] = []
+        self.seeds: list[int | None] = []
         self.broken, self.failing = broken, failing
 
     def generate(self, requests: Iterable[nb.Request]) -> Iterator[nb.Response]:
         for request in requests:
             self.asked.append(request.id)
+            self.seeds.append(request.params.seed)
             score = int(texts_in(request.parts)["candidate"].split()[-1])
             verdict = {"label": "CORRECT" if score > 5 else "INCORRECT", "score": score, "why": "SECRET"}
             if self.failing and request.id.startswith("t0|"):
@@ -111,9 +113,17 @@ def test_a_broken_verdict_has_three_tries(tmp_path: Path, broken: int, asked: in
     judge = Reader(broken=broken)
     record = calibrated(tmp_path, [line(*each) for each in SCORES], judge)["judges"][0]
     assert (len(judge.asked), record["unjudged"]) == (asked, unjudged)
+    assert judge.seeds == [0] * 40 + [1] * 40 + [2] * 40
     if unjudged:
         assert record["agreement"][0]["n"] == 0
         assert record["agreement"][0]["alpha"]["value"] is None
+
+
+def test_a_failure_is_not_asked_again_by_the_same_start(tmp_path: Path) -> None:
+    judge = Reader(broken=1, failing=1)
+    record = calibrated(tmp_path, [line(*each) for each in SCORES], judge)["judges"][0]
+    assert judge.asked.count("t0|likeness") == 1
+    assert (record["verdicts"], record["judge_failed"]) == (39, 1)
 
 
 def test_several_people_and_several_verdicts(tmp_path: Path) -> None:
@@ -129,6 +139,8 @@ def test_several_people_and_several_verdicts(tmp_path: Path) -> None:
     assert 0 < found["score"]["people"]["alpha"]["value"] < 1
     assert found["score"]["test_retest"]["percent"]["value"] == 1.0
     assert found["label"]["percent"]["value"] > 0.8  # the majority of people, not the odd one out
+    odd = [line(i, 5, told, rater) for i in range(8) for rater, told in (("ann", 2), ("bob", 5), ("cid", 9))]
+    assert by_key(calibrated(tmp_path, odd, Reader(), out=tmp_path / "odd"))["score"]["percent"]["value"] == 1
     torn = [line(0, 3, 3, "ann"), line(0, 3, 9, "bob"), line(1, 4, 4), line(2, 8, 8)]
     assert by_key(calibrated(tmp_path, torn, Reader(), out=tmp_path / "torn"))["label"]["ties"] == 1
 
