@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
     """How a candidate report compares with a reference.
 
     Attributes:
-        matched: Findings that both state, alike in being affirmed or denied.
+        matched: Findings that both affirm, with the same place and degree, or both deny.
         significant: Errors that matter for the patient, by kind.
         minor: The others.
     """
@@ -43,17 +43,17 @@ class Comparison(NamedTuple):
 def compare_reports(reference: str, candidate: str) -> Comparison:
     """Return the findings that two reports share, and the candidate's errors of GREEN's six kinds (Ostmeier et al. 2024).
 
-    A finding that only one of them affirms is a significant error; a denial or a normal structure that the candidate leaves out is a minor
-    one, and one that it adds is none. Left for right is significant, another structure or position minor; two steps of degree, 0.2 of a
-    cup-to-disc ratio or two thirds of another number are significant, less is minor. A change that only one tells is significant, a stable
-    course minor.
+    A finding that only one of them affirms is a significant error; a denial or a normal structure that one of them lacks is none. A finding
+    with a wrong place or degree is no match, but one error: left for right is significant, another structure or position minor; two steps
+    of degree, 0.2 of a cup-to-disc ratio or two thirds of another number are significant, less is minor. A change that only one tells is
+    significant, a stable course minor.
 
     Args:
         reference: The report that is right.
         candidate: The report that is judged.
 
     >>> compare_reports("Lesion in the left thalamus.", "Lesion in the right thalamus, no edema.")
-    Comparison(matched=1, significant=Counter({'wrong_location': 1}), minor=Counter())
+    Comparison(matched=0, significant=Counter({'wrong_location': 1}), minor=Counter())
     """
     lexicon = lexicon_of(reference, candidate)
     return compare_readings(read_report(reference, lexicon), read_report(candidate, lexicon))
@@ -71,12 +71,14 @@ def compare_readings(true: Reading, said: Reading) -> Comparison:
     matched, significant, minor = 0, Counter[str](), Counter[str]()
     for statement in true.statements:
         other = by_concept.get(statement.concept)
-        if other is not None and other.is_denied == statement.is_denied:
+        if other is None or other.is_denied != statement.is_denied:
+            if not statement.is_normality:
+                significant["missing_finding"] += 1
+        elif statement.is_denied or (fault := _fault(statement, other)) is None:
             matched += 1
-            if not statement.is_denied:
-                _add_faults(statement, other, significant, minor)
         else:
-            (minor if statement.is_normality else significant)["missing_finding"] += 1
+            kind, is_significant = fault
+            (significant if is_significant else minor)[kind] += 1
     for statement in said.statements:
         fact = known.get(statement.concept)
         if (fact is None or fact.is_denied) and not statement.is_normality:
@@ -90,14 +92,14 @@ def compare_readings(true: Reading, said: Reading) -> Comparison:
     return Comparison(matched, significant, minor)
 
 
-def _add_faults(true: Statement, said: Statement, significant: Counter[str], minor: Counter[str]) -> None:
-    """Count what a finding that both state has wrong: its place once, its degree once."""
+def _fault(true: Statement, said: Statement) -> tuple[str, bool] | None:
+    """Return what a finding that both affirm has wrong, and whether that is significant; None where nothing is."""
     if true.sides and said.sides and true.sides != said.sides:
-        significant["wrong_location"] += 1
-    elif _disjoint(true.places, said.places) or _disjoint(true.positions, said.positions):
-        minor["wrong_location"] += 1
-    if apart := _steps_apart(true, said):
-        (significant if apart >= 2 else minor)["wrong_severity"] += 1
+        return "wrong_location", True
+    if _disjoint(true.places, said.places) or _disjoint(true.positions, said.positions):
+        return "wrong_location", False
+    apart = _steps_apart(true, said)
+    return ("wrong_severity", apart >= 2) if apart else None
 
 
 def _steps_apart(true: Statement, said: Statement) -> int:

@@ -110,6 +110,9 @@ _CATEGORIES = {
 }
 
 
+_LISTS = ("anatomy", "imaging", "disease", "negated", "sequence")
+
+
 def keywords_of(text: str) -> dict[str, Any]:
     """Return a caption's keywords in five categories, each once and in the caption's order, and whether it is normal or abnormal.
 
@@ -117,9 +120,7 @@ def keywords_of(text: str) -> dict[str, Any]:
     >>> found["imaging"], found["negated"], found["sequence"], found["label"]
     (['hyperintense', 'lesion', 'left'], ['no edema'], ['axial', 'flair'], 'abnormal')
     """
-    found: dict[str, list[str]] = {
-        name: [] for name in ("anatomy", "imaging", "disease", "negated", "sequence")
-    }
+    found: dict[str, list[str]] = {name: [] for name in _LISTS}
     is_abnormal = False
     for mention in find_mentions(text, load_lexicon()):
         if mention.kind in _CATEGORIES:
@@ -132,7 +133,10 @@ def keywords_of(text: str) -> dict[str, Any]:
 
 
 def _description(texts: Mapping[str, str]) -> dict[str, Any]:
-    return {"reference": keywords_of(texts["reference"]), "candidate": keywords_of(texts["candidate"])}
+    said = {name: keywords_of(texts[name]) for name in ("reference", "candidate")}
+    if not any(said["candidate"][name] for name in _LISTS):
+        said["candidate"]["label"] = "neither"
+    return said
 
 
 # NOVA: diagnosis. Whether a candidate names the confirmed disease, synonyms allowed.
@@ -226,6 +230,7 @@ def _diagnosis(texts: Mapping[str, str]) -> dict[str, Any]:
     right = [is_same_diagnosis(texts["reference"], name) for name in listed if name]
     first = bool(right) and right[0]
     return {
+        "reason": f"by rule: {sum(right[:5])} of {len(right)} lines",
         "top1": "correct" if first else "wrong",
         "top5": "correct" if any(right[:5]) else "wrong",
     }
@@ -236,7 +241,10 @@ def _diagnosis(texts: Mapping[str, str]) -> dict[str, Any]:
 
 def _green(texts: Mapping[str, str]) -> dict[str, Any]:
     found = compare_reports(texts["reference"], texts["candidate"])
+    errors = {**{f"{k} (significant)": n for k, n in found.significant.items()}, **dict(found.minor)}
     return {
+        "reason": "by rule: "
+        + (", ".join(f"{n} {kind}" for kind, n in sorted(errors.items())) or "no error"),
         "matched_findings": found.matched,
         "significant_errors": {kind: found.significant[kind] for kind in ERRORS},
         "insignificant_errors": {kind: found.minor[kind] for kind in ERRORS},
@@ -244,7 +252,8 @@ def _green(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _llm_score(texts: Mapping[str, str]) -> dict[str, Any]:
-    return {"score": score_answer(texts["reference"], texts["candidate"], texts.get("question", ""))}
+    score = score_answer(texts["reference"], texts["candidate"], texts.get("question", ""))
+    return {"reason": "by rule: shared findings and words", "score": score}
 
 
 RUBRICS: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
