@@ -15,8 +15,8 @@ from typing import Any
 from nova_bench.errors import AdapterError, UsageError
 from nova_bench.judge import texts_in
 from nova_bench.metrics.radiology_lexicon import LEXICON_VERSION, find_mentions, keyword_of, load_lexicon
-from nova_bench.report_comparison import COMPARISON_VERSION, ERRORS, compare_reports, score_answer
-from nova_bench.report_statements import STATEMENTS_VERSION
+from nova_bench.metrics.report_comparison import COMPARISON_VERSION, ERRORS, compare_reports, score_answer
+from nova_bench.metrics.report_statements import STATEMENTS_VERSION
 from nova_bench.text import normalise_diagnosis
 from nova_bench.types import Adapter, Request, Response
 from nova_bench.verdict_schema import fault_of
@@ -236,7 +236,7 @@ def _diagnosis(texts: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-# GREEN and FMBench's score: see `nova_bench.report_comparison`.
+# GREEN and FMBench's score: see `nova_bench.metrics.report_comparison`.
 
 
 def _green(texts: Mapping[str, str]) -> dict[str, Any]:

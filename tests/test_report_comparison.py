@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from nova_bench.metrics import radiology_lexicon
 from nova_bench.metrics.radiology_lexicon import find_mentions, load_lexicon
-from nova_bench.report_comparison import ERRORS, compare_reports, score_answer
-from nova_bench.report_statements import STATEMENTS_VERSION, lexicon_of, read_report
+from nova_bench.metrics.report_comparison import ERRORS, compare_reports, score_answer
+from nova_bench.metrics.report_statements import STATEMENTS_VERSION, lexicon_of, read_report
 
 EYE_LIST = Path(radiology_lexicon.__file__).parent / "eye_lexicon.toml"
 NOTE = (

@@ -102,13 +102,13 @@ def test_nothing_chooses_it_unasked() -> None:
 
 def test_a_rubric_that_it_does_not_know_ends_it_with_the_remedy() -> None:
     request = judge_request(LIKENESS, {"reference": "A", "candidate": "B"}, "s1", "s1")
-    with pytest.raises(nb.AdapterError, match="does not speak the rubric 'likeness'.*Choose a model"):
+    with pytest.raises(nb.AdapterError, match=r"does not speak the rubric 'likeness'.*Choose a model"):
         list(load_model("rule_based_judge").adapter.generate([request]))
 
 
 def test_a_schema_that_changed_is_seen() -> None:
     other = dataclasses.replace(BY_NAME["nova_diagnosis"], schema=LIKENESS.schema)
-    with pytest.raises(nb.AdapterError, match="another version of the rubric 'nova_diagnosis/"):
+    with pytest.raises(nb.AdapterError, match=r"another version of the rubric 'nova_diagnosis/"):
         verdict_of(judge_request(other, {"reference": "A", "candidate": "B"}, "s1", "s1"))
 
 

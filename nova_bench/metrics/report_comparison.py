@@ -1,6 +1,6 @@
 """How a report compares with a reference by word lists: shared findings and errors as GREEN counts them, and a score of 0 to 10.
 
-For the rule-based stand-in of a judge; see `nova_bench.report_statements` for what is read.
+For the rule-based stand-in of a judge; see `nova_bench.metrics.report_statements` for what is read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from nova_bench.metrics.answers import SHORT_TOKENS, normalise_answer, token_f1_of
-from nova_bench.report_statements import Reading, Statement, lexicon_of, read_report
+from nova_bench.metrics.report_statements import Reading, Statement, lexicon_of, read_report
 
 COMPARISON_VERSION = 1
 """Of the rules below; a change of them changes verdicts."""
