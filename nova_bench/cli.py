@@ -14,9 +14,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_show
-from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
+from nova_bench import __version__, cli_build, cli_check, cli_fairness, cli_limits, cli_new, cli_show
+from nova_bench.cli_options import (
+    ALLOW_HOSTED,
+    DONE,
+    INCOMPLETE,
+    WRONG_USE,
+    folder_of,
+    pairs,
+    say_whose,
+    settings_of,
+)
 from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
+from nova_bench.source_file import harmless
 
 if TYPE_CHECKING:
     from nova_bench.adapter import Model
@@ -68,7 +78,7 @@ def _said_plainly() -> Iterator[None]:
 
 
 def _complain(error: NovaBenchError, code: int) -> int:
-    print(f"nova-bench: {error}", file=sys.stderr)
+    print(f"nova-bench: {harmless(str(error))}", file=sys.stderr)
     return code
 
 
@@ -85,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(verb=_demo)
 
     cli_show.add_verbs(verbs)
+    cli_new.add_verb(verbs)
     cli_build.add_verbs(verbs)
+    cli_check.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(
@@ -158,7 +170,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from nova_bench.catalog import expand
+    from nova_bench.catalog import expand, find, split_model
+    from nova_bench.task import split_spelling
 
     asked: list[tuple[str, str]] = []
     for word in parsed.tasks:
@@ -170,6 +183,8 @@ def _run(parsed: argparse.Namespace) -> int:
             raise UsageError(f"--concurrency {parsed.concurrency}: expected 1 or more")
         options["concurrency"] = str(parsed.concurrency)
     budget = cli_limits.budget_of(parsed)
+    wanted = [find("tasks", split_spelling(name)[0]) for name, _ in asked]
+    say_whose([*wanted, find("adapters", split_model(parsed.model)[0])])
     if parsed.dry_run:
         return cli_limits.rehearse(parsed, asked, options)
     runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget)
@@ -238,7 +253,7 @@ def _evaluate_each(
         progress = run.progress
         assert progress is not None  # evaluate always sets it
         for message in progress.messages:
-            print(f"{run.plan.spelling}: {message}", file=sys.stderr)
+            print(harmless(f"{run.plan.spelling}: {message}"), file=sys.stderr)
         if progress.failed > len(progress.messages):
             print(f"{run.plan.spelling}: {progress.failed} requests failed in all", file=sys.stderr)
         if progress.error is not None:
@@ -256,7 +271,7 @@ def _explain(run: Run, error: BaseException) -> None:
         if isinstance(error, NovaBenchError)
         else f"{type(error).__name__}: {error}"
     )
-    print(f"nova-bench: {run.plan.spelling}: {what}", file=sys.stderr)
+    print(harmless(f"nova-bench: {run.plan.spelling}: {what}"), file=sys.stderr)
     if error.__traceback__ is not None and not isinstance(error, (KeyboardInterrupt, NovaBenchError)):
         import traceback
 

@@ -146,7 +146,7 @@ def _references(references: Sequence[Mapping[str, Any]]) -> Table:
 
 def listing(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return a plain table."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -163,10 +163,15 @@ def task_page(task: Any) -> Iterator[RenderableType]:
     facts = (
         (
             "data",
-            f"{source.name}: {source.size}; {source.hub} on the hub"
+            f"{source.name}: {source.size or 'size not stated'}; {f'{source.hub} on the hub' if source.hub else 'a folder: --data FOLDER'}"
             + (", embedded synthetic sample" if source.mini else ""),
         ),
-        ("licence", f"{source.license} ({source.license_url})" + (", gated" if source.gated else "")),
+        (
+            "licence",
+            source.license
+            + (f" ({source.license_url})" if source.license_url else "")
+            + (", gated" if source.gated else ""),
+        ),
         ("variants", "; ".join(variants) + "; image=given|none|shuffled wherever an image is sent"),
         ("slices", ", ".join((*task.slices, *task.demographics))),
         ("headline", task.headline),
