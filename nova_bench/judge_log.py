@@ -153,6 +153,11 @@ def asked_judges(run: Path) -> list[Asked]:
     return [found[name] for name in sorted(found)]
 
 
+def is_judges(folder: Path) -> bool:
+    """Return whether a folder with a manifest is a judge's: it lies in ``judges`` in a run's folder."""
+    return folder.parent.name == JUDGES and (folder.parent.parent / MANIFEST).exists()
+
+
 def _asked(folder: Path) -> Asked:
     manifest = read_manifest(folder)
     identity, start = manifest["identity"], manifest["starts"][-1]
