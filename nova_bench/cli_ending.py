@@ -59,4 +59,4 @@ def _say_of_judges(spelling: str, progress: Progress) -> None:
         ):
             if count:
                 parts.append(f"{count:,} {word}")
-        print(f"{spelling}: judge {judge.name}: {', '.join(parts)}", file=sys.stderr)
+        print(harmless(f"{spelling}: judge {judge.name}: {', '.join(parts)}"), file=sys.stderr)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_ending import told
-from nova_bench.cli_options import pairs
+from nova_bench.cli_options import pairs, say_whose
 from nova_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
             raise UsageError(
                 f"{names}: no column needs a judge, so there is nothing to judge. Leave --judge out"
             )
+        say_whose(judges.found())
         budget = cli_limits.budget_of(parsed)
         made: list[Run] = []
         has_ended = False

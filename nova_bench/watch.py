@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import rich.progress
+from rich.markup import escape
 
 from nova_bench.progress import JudgeProgress, Progress
 from nova_bench.render import console
+from nova_bench.source_file import harmless
 
 
 class Watch:
@@ -56,13 +58,13 @@ class Watch:
         for judge in progress.judges:
             if judge.name not in self.judges:
                 self.judges[judge.name] = self.bar.add_task(
-                    f"judge {judge.name}", total=None, rate="", failed=""
+                    escape(f"judge {harmless(judge.name)}"), total=None, rate="", failed=""
                 )
             self.bar.update(self.judges[judge.name], completed=judge.done, failed=_without_verdict(judge))
         if not self.console.is_terminal and now - self.said >= 10:
             self.said = now
             for line in lines(self.name, progress, rate):
-                self.console.print(line, markup=False, highlight=False)
+                self.console.print(harmless(line), markup=False, highlight=False)
 
 
 def lines(name: str, progress: Progress, rate: float) -> list[str]:

@@ -147,12 +147,28 @@ def test_score_asks_nothing_of_the_model(home: Path) -> None:
     assert len(asked(home, "judge")) == 12  # all verdicts are there
     assert f"judge {NAME}: 12 verdicts (12 of them known before)" in again.stderr
     assert cells_of(json.loads(again.stdout)) == cells_of(json.loads(once.stdout))
+    assert "judge.py" in once.stderr  # whose code runs
+    (folder,) = (home / "out" / "judges").iterdir()
+    wrong = judge_run(home, verb=("report", str(folder)))
+    assert wrong.returncode == 2
+    assert "holds a judge's verdicts; give the run's folder" in wrong.stderr
     # A folder of runs: what lies in a run's folder of judges is none.
     (home / "runs").mkdir()
     (home / "out").rename(home / "runs" / "one")
     report = judge_run(home, "--json", verb=("report", "runs"))
     assert report.returncode == 0, report.stderr
     assert [Path(run["folder"]).name for run in json.loads(report.stdout)["runs"]] == ["one"]
+
+
+def test_limits_of_score_are_the_judges(home: Path) -> None:
+    assert judge_run(home).returncode == 0
+    done = judge_run(home, "--judge", "./judge.py", "--max-total-tokens", "300", verb=("score", "out"))
+    assert done.returncode == 1
+    assert "--max-total-tokens" in done.stderr
+    assert 3 <= len(asked(home, "judge")) < 12
+    rest = judge_run(home, "--judge", "./judge.py", verb=("score", "out"))
+    assert rest.returncode == 0, rest.stderr
+    assert len(asked(home, "judge")) == 12
 
 
 def test_two_judges_with_options_of_their_own_and_repeats(home: Path) -> None:
