@@ -14,9 +14,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_fairness, cli_limits, cli_show
-from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, WRONG_USE, folder_of, pairs, settings_of
-from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
+from nova_bench import (
+    __version__,
+    cli_build,
+    cli_check,
+    cli_fairness,
+    cli_judging,
+    cli_limits,
+    cli_new,
+    cli_show,
+)
+from nova_bench.cli_ending import told
+from nova_bench.cli_options import (
+    ALLOW_HOSTED,
+    DONE,
+    INCOMPLETE,
+    WRONG_USE,
+    folder_of,
+    pairs,
+    say_whose,
+    settings_of,
+)
+from nova_bench.errors import NovaBenchError, RemoteCodeWarning, UsageError
+from nova_bench.source_file import harmless
 
 if TYPE_CHECKING:
     from nova_bench.adapter import Model
@@ -68,7 +88,7 @@ def _said_plainly() -> Iterator[None]:
 
 
 def _complain(error: NovaBenchError, code: int) -> int:
-    print(f"nova-bench: {error}", file=sys.stderr)
+    print(f"nova-bench: {harmless(str(error))}", file=sys.stderr)
     return code
 
 
@@ -85,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(verb=_demo)
 
     cli_show.add_verbs(verbs)
+    cli_new.add_verb(verbs)
     cli_build.add_verbs(verbs)
+    cli_check.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(
@@ -133,11 +155,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)"
     )
+    cli_judging.add_options(run)
     cli_limits.add_options(run)
     run.add_argument("--json", action="store_true", help="print the report as one JSON document")
     run.set_defaults(verb=_run)
 
-    score = verbs.add_parser("score", help="rows and metrics again from the log, without the model")
+    score = verbs.add_parser(
+        "score", help="rows and metrics again from the log, without the model; --judge: judge it"
+    )
     report = verbs.add_parser("report", help="cells: overall and by slice")
     for verb in (score, report):
         verb.add_argument(
@@ -145,6 +170,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         verb.add_argument("--data", help="where the data set is now, if it moved")
         verb.add_argument("--json", action="store_true", help="print one JSON document")
+    cli_judging.add_options(score)
+    score.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
+    cli_limits.add_limits(score)
     score.set_defaults(verb=_report, fresh=True, coco=False, slices=False)
     report.add_argument(
         "--coco", action="store_true", help="also recompute AP with pycocotools and print both"
@@ -158,7 +186,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from nova_bench.catalog import expand
+    from nova_bench.catalog import expand, find, split_model
+    from nova_bench.task import split_spelling
 
     asked: list[tuple[str, str]] = []
     for word in parsed.tasks:
@@ -170,9 +199,12 @@ def _run(parsed: argparse.Namespace) -> int:
             raise UsageError(f"--concurrency {parsed.concurrency}: expected 1 or more")
         options["concurrency"] = str(parsed.concurrency)
     budget = cli_limits.budget_of(parsed)
-    if parsed.dry_run:
-        return cli_limits.rehearse(parsed, asked, options)
-    runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget)
+    wanted = [find("tasks", split_spelling(name)[0]) for name, _ in asked]
+    with cli_judging.Judges(parsed) as judges:
+        say_whose([*wanted, find("adapters", split_model(parsed.model)[0]), *judges.found()])
+        if parsed.dry_run:
+            return cli_limits.rehearse(parsed, asked, options, judges.arguments)
+        runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget, judges)
     return _print_runs(parsed, runs, fresh=False, slices=False)
 
 
@@ -183,6 +215,7 @@ def _evaluate(
     options: Mapping[str, str],
     out: Path | None,
     budget: Budget | None = None,
+    judges: cli_judging.Judges | None = None,
 ) -> list[Run]:
     """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended.
 
@@ -195,10 +228,10 @@ def _evaluate(
         task, choices = split_spelling(name)
         load_task(task).variant(choices)
     if any("{task}" in value for value in options.values()):
-        return _evaluate_each(parsed, asked, model, options, out, budget)
+        return _evaluate_each(parsed, asked, model, options, out, budget, judges)
     ready = load_model(model, options)
     try:
-        return _evaluate_each(parsed, asked, ready, {}, out, budget)
+        return _evaluate_each(parsed, asked, ready, {}, out, budget, judges)
     finally:
         ready.close()
 
@@ -210,6 +243,7 @@ def _evaluate_each(
     options: Mapping[str, str],
     out: Path | None,
     budget: Budget | None,
+    judges: cli_judging.Judges | None,
 ) -> list[Run]:
     from nova_bench.run import evaluate
     from nova_bench.watch import Watch
@@ -233,37 +267,12 @@ def _evaluate_each(
                 budget=budget,
                 prices=getattr(parsed, "prices", None),
                 cache=getattr(parsed, "cache", None),
+                **({} if judges is None else judges.arguments(name)),
             )
         runs.append(run)
-        progress = run.progress
-        assert progress is not None  # evaluate always sets it
-        for message in progress.messages:
-            print(f"{run.plan.spelling}: {message}", file=sys.stderr)
-        if progress.failed > len(progress.messages):
-            print(f"{run.plan.spelling}: {progress.failed} requests failed in all", file=sys.stderr)
-        if progress.error is not None:
-            _explain(run, progress.error)
+        if told(run):
             break
     return runs
-
-
-def _explain(run: Run, error: BaseException) -> None:
-    """Say what ended a run early; what was answered is in its folder."""
-    what = (
-        "stopped"
-        if isinstance(error, KeyboardInterrupt)
-        else f"{error}"
-        if isinstance(error, NovaBenchError)
-        else f"{type(error).__name__}: {error}"
-    )
-    print(f"nova-bench: {run.plan.spelling}: {what}", file=sys.stderr)
-    if error.__traceback__ is not None and not isinstance(error, (KeyboardInterrupt, NovaBenchError)):
-        import traceback
-
-        frames = traceback.extract_tb(error.__traceback__)
-        print(f"  in {frames[-1].filename} line {frames[-1].lineno}", file=sys.stderr)
-    ways = "" if isinstance(error, LimitReachedError) else "; the same command goes on from there"
-    print(f"  what was answered is in {run.folder}{ways}", file=sys.stderr)
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -271,6 +280,8 @@ def _report(parsed: argparse.Namespace) -> int:
 
     folders = [folder for given in parsed.runs for folder in find_runs(given)]
     runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]
+    if parsed.fresh:
+        runs = cli_judging.judge_again(parsed, runs)
     return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
 
 
