@@ -99,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"nova-bench {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    demo = verbs.add_parser("demo", help="the mini suite with the built-in baselines, then tables")
+    demo = verbs.add_parser(
+        "demo", help="the mini suite with the built-in baselines and a rule-based judge, then tables"
+    )
     demo.add_argument("--out", type=Path, default=None, help="folder of the demo's runs (default: runs/demo)")
     demo.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     demo.set_defaults(verb=_demo)
@@ -350,6 +352,9 @@ def _coco(run: Run) -> dict[str, dict[str, float | None]] | None:
 _DEMO = (("symmetry", "nova"), ("cup_disc", "fmbench"), ("prior", "nova"), ("prior", "fmbench"))
 """Which built-in baseline answers which suite's tasks: one that reads the pixels, one that guesses."""
 
+_DEMO_JUDGE = "rule_based_judge"
+"""Who judges in the demo: word lists, so that it needs no model; nothing else chooses it."""
+
 
 def _demo(parsed: argparse.Namespace) -> int:
     from nova_bench.catalog import expand
@@ -360,9 +365,11 @@ def _demo(parsed: argparse.Namespace) -> int:
     mini, data = expand("mini")
     out = parsed.out or Path("runs/demo")
     runs: list[Run] = []
-    for model, suite in _DEMO:
-        names = [name for name in mini if split_spelling(name)[0] in expand(suite)[0]]
-        runs += _evaluate(parsed, [(name, data or "mini") for name in names], model, {}, out / model)
+    parsed.judges = [_DEMO_JUDGE]
+    with cli_judging.Judges(parsed) as judges:
+        for model, suite in _DEMO:
+            asked = [(name, data or "mini") for name in mini if split_spelling(name)[0] in expand(suite)[0]]
+            runs += _evaluate(parsed, asked, model, {}, out / model, judges=judges)
     compared = fairness([run for run in runs if run.plan.task.demographics])
     page = write(compared, out / "fairness")[0]
     code = _print_runs(parsed, runs, fresh=False, slices=False, fairness=compared)

@@ -127,6 +127,23 @@ def test_one_text_gives_one_verdict() -> None:
     assert len({next(iter(answers)).text for answers in (first, again, second)}) == 1
 
 
+def test_its_keywords_score_as_the_lexicon_does(tmp_path: Path) -> None:
+    """The same word list behind two ways: a verdict's lists through the judged columns, and the scorer that needs no judge."""
+    run = nb.evaluate(
+        "nova_caption",
+        "prior",
+        data="mini",
+        out=tmp_path / "run",
+        limit=6,
+        settings=settings(tmp_path),
+        judges=["rule_based_judge"],
+    )
+    values = {cell["metric"]: cell["value"] for cell in run.report()["cells"] if cell["slice"] == "all"}
+    for kind in ("clinical_f1", "modality_f1", "binary_accuracy"):
+        assert values[f"{kind}(judge=rule-based stand-in)"] == values[f"{kind}(lexicon)"]
+    assert values["clinical_f1(lexicon)"] > 0
+
+
 @pytest.mark.parametrize(
     ("reference", "candidate", "expected"),
     [
