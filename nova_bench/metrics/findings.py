@@ -1,7 +1,8 @@
 """Metrics of what a caption finds: F1 of its keywords, and whether it calls the image normal or abnormal.
 
 They read counts, and do not mind whether a word list or a judge found the keywords: `by` says which, and is part of every name. For a
-judge `by` is None here: the engine writes his name into the names of columns and metrics (`nova_bench.judged_rows`).
+judge `by` is None here: the engine writes his name into the names of columns and metrics (`nova_bench.judged_rows`). The version is the word
+list's for a judge too: it counts how much an answer without a word weighs.
 """
 
 from __future__ import annotations
@@ -26,10 +27,6 @@ __all__ = [
 ]
 
 _KINDS = ("clinical", "modality")
-
-
-def _version(by: str | None) -> int:
-    return LEXICON_VERSION if by == "lexicon" else 1
 
 
 def _named(name: str, *options: str | None) -> str:
@@ -116,7 +113,7 @@ def keyword_f1(kind: str, by: str | None = "lexicon", corpus: bool = False) -> M
         _named(f"{kind}_f1", by, "corpus" if corpus else None),
         needs,
         pooled if corpus else per_image,
-        version=_version(by),
+        version=LEXICON_VERSION,
         about=f"Set F1 over {words}, {how} (NOVA, arXiv 2505.14064); keywords by {by or 'the judge'}.",
     )
 
@@ -150,6 +147,7 @@ def keyword_union_f1(kind: str) -> Metric:
         name=f"{kind}_f1(union)",
         needs=needs,
         compute=compute,
+        version=LEXICON_VERSION,
         infer=False,
         about=f"F1 between the {kind} vocabularies of all references and of all answers, each keyword once (NOVA, arXiv 2505.14064, as one "
         "of the readings in circulation); keywords by the judge.",
@@ -167,7 +165,7 @@ def binary_accuracy(by: str | None = "lexicon") -> Metric:
     return mean_of(
         _named("abnormality_agrees", by),
         _named("binary_accuracy", by),
-        version=_version(by),
+        version=LEXICON_VERSION,
         about=f"Share of captions that agree with the reference on normal or abnormal (NOVA, arXiv 2505.14064); decided by {by or 'the judge'}.",
     )
 
@@ -193,7 +191,7 @@ def binary_f1(by: str | None = "lexicon") -> Metric:
         _named("binary_f1", by),
         (true, predicted),
         sums,
-        version=_version(by),
+        version=LEXICON_VERSION,
         about=f"F1 of calling a caption abnormal (NOVA, arXiv 2505.14064); decided by {by or 'the judge'}.",
     )
 
@@ -207,7 +205,7 @@ def prevalence(by: str | None = "lexicon") -> Metric:
     return mean_of(
         _named("abnormal_true", by),
         _named("prevalence", by),
-        version=_version(by),
+        version=LEXICON_VERSION,
         infer=False,
         about=f"Share of references that are abnormal, to read the binary scores by; decided by {by or 'the judge'}.",
     )
