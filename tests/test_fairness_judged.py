@@ -172,7 +172,8 @@ def test_counterfactuals_of_judged_metrics(home: Path) -> None:
         base = request.sample.partition("+")[0]
         if "race=black" in request.text and int(base[1:4]) % 2:
             return "no"
-        return str(known[base]["answer"])
+        right = str(known[base]["answer"])
+        return {"yes": "no", "no": "yes"}[right] if base in gone else right
 
     gone = {key for key in known if int(key[1:4]) % 11 == 0}
 
@@ -188,6 +189,7 @@ def test_counterfactuals_of_judged_metrics(home: Path) -> None:
     pairs = told_black - gone
     wrong = [key for key in pairs if int(key[1:4]) % 2 and known[key]["answer"] == "yes"]
     assert found["value"] == pytest.approx(-len(wrong) / len(pairs))
+    assert (found["stated"], found["swapped"]) == (1, pytest.approx(1 - len(wrong) / len(pairs)))
     assert found["unjudged"] == len(told_black & gone)
     assert found["judge_failed"] == 0
     assert found["signature"]["protocol"]["judge"]["model"] == "judge"
