@@ -3,6 +3,7 @@
 # dependencies = ["nova-bench[anthropic]"]
 # [tool.nova-bench]
 # name = "Anthropic"
+# license = "proprietary"
 # url = "https://platform.claude.com/docs/en/api/messages"
 # weights = "closed"
 # outputs = ["text"]

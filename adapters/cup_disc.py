@@ -4,7 +4,9 @@
 # [tool.nova-bench]
 # name = "Cup and disc (classical baseline)"
 # license = "apache-2.0"
+# weights = "none"
 # outputs = ["text"]
+# boxes = "xyxy/1000"
 # sends = "local"
 # ///
 """Classical baseline for grey fundus pictures: finds the optic disc, measures the cup, answers by rules.

@@ -3,6 +3,7 @@
 # dependencies = ["nova-bench[gemini]"]
 # [tool.nova-bench]
 # name = "Gemini API"
+# license = "proprietary"
 # url = "https://ai.google.dev/gemini-api/docs"
 # weights = "closed"
 # outputs = ["text"]

@@ -3,6 +3,8 @@
 # dependencies = ["nova-bench[openai]"]
 # [tool.nova-bench]
 # name = "OpenAI-compatible server"
+# license = "varies"
+# weights = "varies"
 # outputs = ["text", "label_probs"]
 # boxes = "xyxy/1000"
 # sends = "vendor"

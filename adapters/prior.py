@@ -4,6 +4,7 @@
 # [tool.nova-bench]
 # name = "Prior (blind baseline)"
 # license = "apache-2.0"
+# weights = "none"
 # outputs = ["text"]
 # boxes = "xyxy/px"
 # sends = "local"

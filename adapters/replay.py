@@ -4,7 +4,9 @@
 # [tool.nova-bench]
 # name = "Replay of answers from a file"
 # license = "apache-2.0"
+# weights = "varies"
 # outputs = ["text"]
+# boxes = "xyxy/1000"
 # sends = "local"
 # ///
 """Answers from a JSONL file: -o path=answers.jsonl, lines {"id": sample id, "text": answer, "repeat"?: n}; -o boxes= declares their frame."""

@@ -3,6 +3,8 @@
 # dependencies = ["nova-bench[transformers]"]
 # [tool.nova-bench]
 # name = "A checkpoint through transformers"
+# license = "varies"
+# weights = "varies"
 # outputs = ["text", "label_probs"]
 # boxes = "xyxy/1000"
 # sends = "local"

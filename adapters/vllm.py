@@ -3,6 +3,8 @@
 # dependencies = ["nova-bench", "vllm"]
 # [tool.nova-bench]
 # name = "vLLM"
+# license = "varies"
+# weights = "varies"
 # outputs = ["text", "label_probs"]
 # boxes = "xyxy/1000"
 # sends = "local"

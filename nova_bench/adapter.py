@@ -17,7 +17,6 @@ A request that cannot be answered is a `Response` with ``finish="error"``: it al
 from __future__ import annotations
 
 import inspect
-import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +48,8 @@ HEADER_KEYS = (
 ENGINE_OPTIONS = ("boxes", "think")
 """Options that every adapter has: they describe the model's way of writing, and the engine uses them."""
 
-_BLOCK = re.compile(r"(?m)^# /// script\s*$\n(?P<content>(?:^#(?:| .*)$\n)+?)^# ///\s*$")
+MAX_HEADER = 20_000
+"""Characters of a header."""
 
 
 def read_header(source: str, where: str) -> dict[str, Any]:
@@ -62,22 +62,54 @@ def read_header(source: str, where: str) -> dict[str, Any]:
     Raises:
         AdapterError: The block is no TOML, or has a key that does not exist. A file without the block has an empty header.
     """
-    found = _BLOCK.search(source)
-    if not found:
+    content = _script_block(source, where)
+    if content is None:
         return {}
-    content = "".join(
-        line[2:] if line.startswith("# ") else line[1:] for line in found["content"].splitlines(keepends=True)
-    )
+    if len(content) > MAX_HEADER:
+        raise AdapterError(
+            f"header of {where} has {len(content):,} characters; at most {MAX_HEADER:,} are read. The docstring is the place for more"
+        )
     try:
-        table = tomllib.loads(content).get("tool", {}).get("nova-bench", {})
-    except tomllib.TOMLDecodeError as error:
+        document = tomllib.loads(content)
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise AdapterError(
             f"header of {where} is not TOML: {error}; see CONTRIBUTING.md for the form"
         ) from error
+    tool = document.get("tool", {})
+    table = tool.get("nova-bench", {}) if isinstance(tool, dict) else tool
+    if not isinstance(table, dict):
+        raise AdapterError(
+            f"header of {where}: tool.nova-bench is a {type(table).__name__}; expected a table"
+        )
     for key in table:
         if key not in HEADER_KEYS:
             raise AdapterError(str(UnknownNameError("header key", key, HEADER_KEYS, where)))
     return dict(table)
+
+
+def _script_block(source: str, where: str) -> str | None:
+    """Return the TOML of the one block between ``# /// script`` and ``# ///``; None where there is none.
+
+    Line by line: what a regular expression would try again and again in a file made for it.
+    """
+    lines = source.split("\n")
+    starts = [number for number, line in enumerate(lines) if line.rstrip() == "# /// script"]
+    if not starts:
+        return None
+    if len(starts) > 1:
+        raise AdapterError(
+            f"header of {where}: {len(starts)} lines are '# /// script' (line {starts[0] + 1} and {starts[1] + 1}); expected one block"
+        )
+    content: list[str] = []
+    for line in lines[starts[0] + 1 :]:
+        if line.rstrip() == "# ///":
+            return "\n".join(content) + "\n"
+        if line.rstrip() != "#" and not line.startswith("# "):
+            break
+        content.append(line[2:])
+    raise AdapterError(
+        f"header of {where}: '# /// script' in line {starts[0] + 1} is not closed; expected lines that begin with '# ', then '# ///'"
+    )
 
 
 def read_card(header: Mapping[str, Any], where: str, options: Mapping[str, str] | None = None) -> Card:
@@ -89,14 +121,25 @@ def read_card(header: Mapping[str, Any], where: str, options: Mapping[str, str] 
     """
     options = options or {}
     values = dict(header)
-    frame = Frame(str(options.get("boxes", values.pop("boxes", "xyxy/1000"))))
-    values.pop("boxes", None)
-    think = _tags(options["think"]) if "think" in options else values.pop("think", ("<think>", "</think>"))
-    values.pop("think", None)
+    try:
+        declared = Frame(str(values.pop("boxes", "xyxy/1000")))
+    except UsageError as error:
+        raise AdapterError(f"header of {where}: {error}") from None
+    frame = Frame(options["boxes"]) if "boxes" in options else declared
+    tags = values.pop("think", ("<think>", "</think>"))
+    if not isinstance(tags, (list, tuple)):
+        raise AdapterError(
+            f"header of {where}: think is two tags such as ['<think>', '</think>'], got {tags!r}"
+        )
+    think = _tags(options["think"]) if "think" in options else tags
     if think is not None and (len(think) != 2 or not all(isinstance(tag, str) and tag for tag in think)):
         raise AdapterError(
             f"header of {where}: think is two tags such as ['<think>', '</think>'], got {think!r}"
         )
+    if not isinstance(values.get("stream", False), bool):
+        raise AdapterError(f"header of {where}: stream is true or false, got {values['stream']!r}")
+    if not isinstance(values.get("resources", {}), dict):
+        raise AdapterError(f"header of {where}: resources is a table, got {values['resources']!r}")
     if values.get("sends", "local") not in ("local", "vendor"):
         raise AdapterError(f"header of {where}: sends is 'local' or 'vendor', got {values['sends']!r}")
     for key in ("outputs", "native", "transport", "trained_on"):

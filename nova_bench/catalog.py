@@ -7,7 +7,6 @@ that two places offer is an error.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from nova_bench.adapter import ENGINE_OPTIONS, Model, own_identity, read_card, read_header, read_options
 from nova_bench.errors import AdapterError, NovaBenchError, UnknownNameError, UsageError
+from nova_bench.source_file import StaticOption, first_line, printable, read_source, static_options
 from nova_bench.task import Task
 from nova_bench.types import Adapter
 
@@ -59,19 +59,34 @@ class Found:
     entry: importlib.metadata.EntryPoint | None = None
 
     def source(self) -> str:
-        """Return its source text, empty where it cannot be found without importing."""
-        return "" if self.path is None else self.path.read_text(encoding="utf-8")
+        """Return its source text, empty where it cannot be found without importing.
+
+        Raises:
+            AdapterError: It is no text that can be read.
+        """
+        return "" if self.path is None else read_source(self.path)
 
     def header(self) -> dict[str, Any]:
         """Return an adapter's header, without running it."""
         return read_header(self.source(), self.name)
 
     def about(self) -> str:
-        """Return the first line of its docstring, without running it."""
+        """Return the first line of its docstring as harmless text, without running it."""
         try:
-            return (ast.get_docstring(ast.parse(self.source())) or "").partition("\n")[0]
-        except SyntaxError as error:
-            return f"(does not parse: {error.msg}, line {error.lineno})"
+            return first_line(self.source())
+        except AdapterError as error:
+            return f"({printable(str(error))})"
+
+    def whose(self) -> str:
+        """Return where its code comes from, as harmless text: whom one trusts by running it."""
+        if self.entry is None:
+            return printable(str(self.path), 500)
+        package = (
+            "an installed package"
+            if self.entry.dist is None
+            else f"{self.entry.dist.name} {self.entry.dist.version}"
+        )
+        return printable(f"{package} ({self.entry.value})", 500)
 
 
 def find_all(kind: Kind) -> list[Found]:
@@ -181,6 +196,11 @@ def load_task(name: str) -> Task:
     return task
 
 
+def shipped_tasks() -> list[Task]:
+    """Return the tasks of this project, loaded; those of other packages are left out, because loading runs them."""
+    return [load_task(found.name) for found in find_all("tasks") if found.door == "content"]
+
+
 def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str = "") -> Model:
     """Load an adapter and make its model ready.
 
@@ -236,9 +256,14 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
     )
 
 
-def adapter_options(found: Found) -> dict[str, Any]:
-    """Return an adapter's options with their defaults; this runs its file, not its ``load``."""
-    return read_options(load_function(found), {}, found.name)
+def adapter_options(found: Found) -> dict[str, StaticOption] | None:
+    """Return an adapter's options as its source states them; nothing runs. None where they are known only once it runs.
+
+    Raises:
+        AdapterError: The file does not parse.
+    """
+    attribute = (found.entry.attr if found.entry else "") or "load"
+    return None if found.path is None else static_options(found.source(), attribute)
 
 
 def load_function(found: Found) -> Callable[..., Any]:
@@ -312,4 +337,4 @@ def describe_adapters() -> Iterator[tuple[Found, dict[str, Any] | str]]:
         try:
             yield found, found.header()
         except NovaBenchError as error:
-            yield found, str(error)
+            yield found, printable(str(error))

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, pairs, settings_of
+from nova_bench import cli_judging
+from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, say_whose, settings_of
+from nova_bench.errors import UsageError
 
 
 def add_verb(verbs: Any) -> None:
@@ -32,9 +34,6 @@ def add_verb(verbs: Any) -> None:
     )
     calibrate.add_argument("--labels", type=Path, required=True, metavar="FILE", help="JSON lines")
     calibrate.add_argument("--task", help="whose rubrics are meant (default: look in all tasks)")
-    calibrate.add_argument(
-        "--judge-repeats", type=int, default=1, metavar="N", help="ask about each text N times"
-    )
     calibrate.add_argument("--out", type=Path, metavar="DIR", help="where verdicts and result are kept")
     calibrate.set_defaults(verb=_calibrate)
 
@@ -50,28 +49,10 @@ def add_verb(verbs: Any) -> None:
     audit.add_argument("--limit", type=int, metavar="N", help="only N clusters (cases)")
     audit.add_argument("--permutations", type=int, default=9999, metavar="N", help="of the test")
     audit.add_argument("--seed", type=int, default=0, metavar="N")
-    audit.add_argument(
-        "--allow-self-judge", action="store_true", help="let the model under test judge itself"
-    )
     audit.set_defaults(verb=_audit)
 
     for kind in (calibrate, audit):
-        kind.add_argument(
-            "--judge",
-            dest="judges",
-            action="append",
-            required=True,
-            metavar="ADAPTER[:MODEL]",
-            help="who judges; several allowed",
-        )
-        kind.add_argument(
-            "-J",
-            dest="judge_options",
-            action="append",
-            default=[],
-            metavar="key=value",
-            help="an option of the judges' adapters",
-        )
+        cli_judging.add_options(kind)
         kind.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
 
     agreement = kinds.add_parser(
@@ -99,16 +80,19 @@ def add_verb(verbs: Any) -> None:
 def _calibrate(parsed: argparse.Namespace) -> int:
     from nova_bench.judge_calibration import calibrate
 
-    document = calibrate(
-        parsed.labels,
-        parsed.judges,
-        task=parsed.task,
-        options=pairs(parsed.judge_options, "-J"),
-        repeats=parsed.judge_repeats,
-        out=parsed.out,
-        allow_hosted=parsed.allow_hosted,
-        settings=settings_of(parsed),
-    )
+    with cli_judging.Judges(parsed) as judges:
+        say_whose(judges.found())
+        given = judges.arguments_of(judges.ready("calibration"))
+        document = calibrate(
+            parsed.labels,
+            given["judges"],
+            task=parsed.task,
+            params=given["judge_params"],
+            repeats=given["judge_repeats"],
+            out=parsed.out,
+            allow_hosted=parsed.allow_hosted,
+            settings=settings_of(parsed),
+        )
     _print(parsed, document, _calibration_tables)
     return _outcome(document)
 
@@ -118,19 +102,25 @@ def _audit(parsed: argparse.Namespace) -> int:
     from nova_bench.run import open_run
 
     settings = settings_of(parsed)
-    document = audit(
-        open_run(parsed.run, data=parsed.data, settings=settings),
-        parsed.judges,
-        options=pairs(parsed.judge_options, "-J"),
-        metrics=parsed.metric,
-        limit=parsed.limit,
-        permutations=parsed.permutations,
-        seed=parsed.seed,
-        allow_self_judge=parsed.allow_self_judge,
-        allow_hosted=parsed.allow_hosted,
-        settings=settings,
-        say=lambda sentence: print(sentence, file=sys.stderr),
-    )
+    run = open_run(parsed.run, data=parsed.data, settings=settings)
+    with cli_judging.Judges(parsed) as judges:
+        say_whose(judges.found())
+        given = judges.arguments_of(judges.ready(run.plan.spelling))
+        if given["judge_repeats"] > 1:
+            raise UsageError("an audit asks each judge once about each form; leave --judge-repeats out")
+        document = audit(
+            run,
+            given["judges"],
+            params=given["judge_params"],
+            metrics=parsed.metric,
+            limit=parsed.limit,
+            permutations=parsed.permutations,
+            seed=parsed.seed,
+            allow_self_judge=given["allow_self_judge"],
+            allow_hosted=parsed.allow_hosted,
+            settings=settings,
+            say=lambda sentence: print(sentence, file=sys.stderr),
+        )
     _print(parsed, document, _audit_tables)
     return _outcome(document)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nova_bench.errors import UsageError
 
 if TYPE_CHECKING:
+    from nova_bench.catalog import Found
     from nova_bench.prepare import Settings
 
 DONE, INCOMPLETE, WRONG_USE = 0, 1, 2
@@ -29,6 +31,13 @@ def settings_of(parsed: argparse.Namespace) -> Settings:
         accept_license=getattr(parsed, "accept_license", False),
         command=["nova-bench", *parsed.words],
     )
+
+
+def say_whose(everything: Iterable[Found]) -> None:
+    """Say, before it runs, whose code that is which did not come with nova-bench."""
+    told = [found.whose() for found in everything if found.door != "content"]
+    for whose in dict.fromkeys(told):
+        print(f"nova-bench: runs code of {whose}, with your rights", file=sys.stderr)
 
 
 def pairs(given: Sequence[str], flag: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Where rows come from: the hub at a pinned commit, a folder in the hub's layout, or the embedded mini set; one code path.
 
-The three differ in how a folder is found. From there on a data set is a folder with one Parquet table and the images that the
+The three differ in how a folder is found. From there on a data set is a folder with one table (Parquet or CSV) and the images that the
 table names by paths relative to the folder; rows are read through Hugging Face ``datasets``, which is imported only then.
 """
 
@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nova_bench.data_table import batches, column, column_names, damaged, row_count
 from nova_bench.errors import DataError
 from nova_bench.hub import fetch_listed, fetch_snapshot
 from nova_bench.images import DigestIndex, Image
 from nova_bench.licenses import check_license
-from nova_bench.source import Kind, Source, download_command, not_found, ways_on
+from nova_bench.source import Kind, Source, download_command, not_found, on_no_hub, ways_on
 
 __all__ = ["Data", "Source", "open_data"]
 
@@ -57,15 +58,13 @@ class Data:
 
     @property
     def table(self) -> Path:
-        """The Parquet file."""
+        """The Parquet or CSV file."""
         return self.folder / self.source.table
 
     @cached_property
     def n_rows(self) -> int:
         """How many rows the table has."""
-        import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
-
-        return int(pq.read_metadata(self.table).num_rows)
+        return row_count(self.table)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in the table's order, as Python objects; only a batch of them is held.
@@ -75,15 +74,13 @@ class Data:
         """
         import datasets  # type: ignore[import-untyped, unused-ignore]
         import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
         from datasets.iterable_dataset import ArrowExamplesIterable  # type: ignore[import-untyped, unused-ignore]
 
         def tables() -> Iterator[tuple[int, pa.Table]]:
             # Not load_dataset(streaming=True): its reader gives Arrow's threads a Python file, and a process that ends while one of
             # them lets it go is aborted, exit code 134 with all work done (github.com/apache/arrow/issues/45214; seen here in 6 of 60).
-            with pq.ParquetFile(self.table) as file:
-                for i, batch in enumerate(file.iter_batches(batch_size=_BATCH)):
-                    yield i, pa.Table.from_batches([batch])
+            for i, batch in enumerate(batches(self.table, _BATCH)):
+                yield i, pa.Table.from_batches([batch])
 
         stream = datasets.IterableDataset(ArrowExamplesIterable(tables, {})).with_format("arrow")
         try:
@@ -94,7 +91,7 @@ class Data:
             ValueError,
             datasets.exceptions.DatasetsError,
         ) as error:  # pyarrow's errors are one of the first two
-            raise _damaged(self.table, error) from error
+            raise damaged(self.table, error) from error
 
     def image(self, relative: object) -> Image:
         """Return an image that the table names; its file is there and lies within the data set.
@@ -173,6 +170,8 @@ class Data:
             return "The embedded data are incomplete; install nova-bench again."
         if self.kind == "full":
             return f"The hub's commit {self.revision} lacks it; another commit, or --data PATH with a complete copy, may have it."
+        if not self.source.hub:
+            return f"Put it there, or correct the table's column {self.source.images}."
         return f"Put it there, or fetch the data set again: {download_command(self.source)}"
 
 
@@ -213,9 +212,12 @@ def open_data(
     revision = None
     if where == "mini":
         if source.mini is None:
-            raise DataError(f"{source.name} has no embedded sample; use --data full or --data PATH")
+            ways = "--data full or --data PATH" if source.hub else "--data FOLDER"
+            raise DataError(f"{source.name} has no embedded sample; use {ways}")
         kind, folder = "mini", content / source.mini
     elif where == "full":
+        if not source.hub:
+            raise DataError(on_no_hub(source))
         if source.shipped is not None and source.shipped.lacks:
             raise DataError(f"--data full: {source.shipped.lacks}")
         check_license(source, config, accept_license)
@@ -263,20 +265,20 @@ def open_data(
 def _check_table(source: Source, table: Path) -> None:
     """Raise DataError if the table is damaged, lacks a column, or its keys are missing or not unique."""
     import pyarrow.compute as pc  # type: ignore[import-untyped, unused-ignore]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
-    try:
-        columns = pq.read_schema(table).names
-        needed = dict.fromkeys([*source.required, source.key, *([source.images] if source.images else [])])
-        missing = [name for name in needed if name not in columns]
-        keys = None if missing else pq.read_table(table, columns=[source.key]).column(source.key)
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
-        raise _damaged(table, error) from error
-    if keys is None:
+    columns = column_names(table)
+    needed = dict.fromkeys([*source.required, source.key, *([source.images] if source.images else [])])
+    if missing := [name for name in needed if name not in columns]:
+        layout = (
+            f"the layout of {source.hub} at revision {source.revision}"
+            if source.hub
+            else "what the task names"
+        )
         raise DataError(
             f"{table} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has {', '.join(columns)}. "
-            f"Expected the layout of {source.hub} at revision {source.revision}"
+            f"Expected {layout}"
         )
+    keys = column(table, source.key)
     if keys.null_count:
         raise DataError(
             f"{table}: {keys.null_count} rows have no {source.key}; each row needs one of its own"
@@ -292,15 +294,10 @@ def _check_table(source: Source, table: Path) -> None:
 
 def _image_paths(source: Source, table: Path) -> list[str]:
     """Return the image paths that a table names, each once, sorted."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
-
     if source.images is None:
         return []
-    try:
-        column = pq.read_table(table, columns=[source.images]).column(source.images)
-    except (OSError, ValueError) as error:
-        raise _damaged(table, error) from error
-    return sorted(path for path in column.unique().to_pylist() if isinstance(path, str) and path)
+    paths = column(table, source.images).unique().to_pylist()
+    return sorted(path for path in paths if isinstance(path, str) and path)
 
 
 def _is_confined(relative: str) -> bool:
@@ -319,11 +316,3 @@ def _roots(folder: Path, kind: Kind) -> tuple[str, ...]:
         return (own,)
     repository = folder.parent.parent
     return (own, os.path.realpath(repository / "blobs"), os.path.realpath(repository.parent / "blobs"))
-
-
-def _damaged(table: Path, error: Exception) -> DataError:
-    return DataError(f"{table} is no readable Parquet file: {_first_line(error)}; fetch it again")
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

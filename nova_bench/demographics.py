@@ -5,6 +5,7 @@ Unknown is None. It is reported, and is never a group of its own in a fairness n
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -53,17 +54,21 @@ def age_bin(age: object) -> str | None:
     """Return the bin of an age in years, None for an unknown one.
 
     Args:
-        age: A number; None and NaN are unknown.
+        age: A number, or a text that is one, as in a CSV file; None and NaN are unknown.
 
     Raises:
         DataError: It is no number from 0 to 130.
 
-    >>> [age_bin(years) for years in (49, 50, 64.9, 80, None)]
+    >>> [age_bin(years) for years in (49, 50, 64.9, "80", None)]
     ['<50', '50-64', '50-64', '>=80', None]
     """
     if age is None or (isinstance(age, float) and math.isnan(age)):
         return None
-    if isinstance(age, bool) or not isinstance(age, (int, float)) or not 0 <= age <= _OLDEST:
+    years: object = age
+    if isinstance(age, str):
+        with contextlib.suppress(ValueError):
+            years = float(age)
+    if isinstance(years, bool) or not isinstance(years, (int, float)) or not 0 <= years <= _OLDEST:
         raise DataError(f"age is {age!r}; expected years from 0 to {_OLDEST}, or null where it is unknown")
-    years = int(age)
+    years = int(years)
     return AGE_BINS[(years >= 50) + (years >= 65) + (years >= 80)]

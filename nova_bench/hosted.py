@@ -27,9 +27,11 @@ def check_hosted(source: Source, model: Model, *, is_allowed: bool) -> None:
     """
     if not source.gated or is_allowed or not sends_to_vendor(model):
         return
+    terms = ": ".join(filter(None, (source.license, source.license_url)))
+    where = f" ({source.hub})" if source.hub else ""
     raise UsageError(
-        f"model {model.name} would send pictures and texts of {source.name} ({source.hub}) to a vendor. They are gated and under the licence "
-        f"{source.license}: {source.license_url}\nIf your access to them allows that, run again with --allow-hosted (Python: allow_hosted=True); "
+        f"model {model.name} would send pictures and texts of {source.name}{where} to a vendor. They are gated and under the licence "
+        f"{terms}\nIf your access to them allows that, run again with --allow-hosted (Python: allow_hosted=True); "
         "else use a model on this machine or in your own network"
     )
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
 from nova_bench.discreet import without_quotes
-from nova_bench.errors import LogError
+from nova_bench.errors import LogError, UsageError
 from nova_bench.judge import TRIES, Verdict, rubric_id
 from nova_bench.prices import Price
 from nova_bench.runlog import MANIFEST, Entry, RunLog, join_identity, read_manifest, record_of
@@ -151,6 +151,23 @@ def asked_judges(run: Path) -> list[Asked]:
         if known is None or known.started < asked.started:
             found[asked.name] = asked
     return [found[name] for name in sorted(found)]
+
+
+def is_judges(folder: Path) -> bool:
+    """Return whether a folder with a manifest is a judge's: it lies in ``judges`` in a run's folder."""
+    return folder.parent.name == JUDGES and (folder.parent.parent / MANIFEST).exists()
+
+
+def check_no_judge(folder: Path) -> None:
+    """Raise where a folder that was given as a run's is a judge's.
+
+    Raises:
+        UsageError: It is; the message has the run's.
+    """
+    if is_judges(folder.resolve()) and (folder / MANIFEST).exists():
+        raise UsageError(
+            f"{folder} holds a judge's verdicts; give the run's folder, {folder.resolve().parent.parent}"
+        )
 
 
 def _asked(folder: Path) -> Asked:

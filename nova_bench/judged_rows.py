@@ -91,6 +91,16 @@ class JudgedMetric:
         """Return the lines of a table that the metric may be computed on: answered and judged."""
         return table.take(self.states(table) == JUDGED)
 
+    def is_unjudged(self, table: Table) -> np.ndarray:
+        """Return a boolean array (n,): the lines without a verdict for good, which no number is made of."""
+        return np.asarray(self.states(table) == UNJUDGED)
+
+    def with_waiting_failed(self, table: Table) -> Table:
+        """Return a table in which the lines that wait for a verdict are failed ones, like those that wait for the model."""
+        states = self.states(table)
+        is_waiting = (states == JUDGE_FAILED) | np.isnan(states)
+        return dataclasses.replace(table, status=np.where(is_waiting, "failed", table.status).astype(object))
+
     def states(self, table: Table) -> np.ndarray:
         """Return one state a line: the least of those of its rubrics; NaN where the model's answer failed."""
         found = [table.columns.get(state_column(judge, self.asked.name)) for judge in self.judges]

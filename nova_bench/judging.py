@@ -14,11 +14,12 @@ from nova_bench.errors import UsageError
 from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, check_self_judge, open_texts
-from nova_bench.judge_log import join_judge, judge_name
+from nova_bench.judge_log import JUDGES, Asked, join_judge, judge_identity, judge_name
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
 from nova_bench.prepare import Answerer, Settings, ready_model
 from nova_bench.prices import Price, find_price, missing_price, price_files
+from nova_bench.signature import digest
 from nova_bench.task import Task
 
 
@@ -141,6 +142,29 @@ class Judging:
                 )
             )
         return made
+
+    def planned(self, run: Path) -> list[tuple[Model, Asked]]:
+        """Return the judges and what their manifests below the run's folder would say of them; nothing is written.
+
+        Args:
+            run: The run's folder, which need not be there.
+        """
+        return [
+            (
+                one,
+                Asked(
+                    run / JUDGES / digest(judge_identity(one, self.params))[:12],
+                    judge_name(one),
+                    dict(one.identity),
+                    self.params,
+                    self._repeats,
+                    self._is_self[judge_name(one)],
+                    "",
+                    self._price[judge_name(one)],
+                ),
+            )
+            for one in self.models
+        ]
 
     def notes(self, task: Task) -> list[str]:
         """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""

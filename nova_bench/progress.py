@@ -27,6 +27,11 @@ class JudgeProgress:
     is_done: bool = False
     """Whether everything that there was to judge was asked."""
 
+    @property
+    def done(self) -> int:
+        """Verdicts that are dealt with, by this or an earlier start, with whatever outcome."""
+        return self.kept + self.judged + self.unjudged + self.by_rule + self.failed
+
 
 @dataclass(slots=True)
 class Progress:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nova_bench.table import Table
 
 SCHEMA_VERSION = 1
+MOST_UNJUDGED = 0.01
+"""Share of a judge's answers that may be unjudged in a submission."""
 
 
 def cells(
@@ -298,6 +300,8 @@ def report_json(
                 "models": dict(account.models),
                 "lines": int(scored.answered.sum()),
                 "unjudged": account.unjudged,
+                "unjudged_share": unjudged_share(account.unjudged, int(scored.answered.sum())),
+                "too_many_unjudged": account.unjudged > MOST_UNJUDGED * int(scored.answered.sum()),
                 "judge_failed": account.failed,
                 "rubrics": [rubric_id(judge) for judge in task.judges],
             }
@@ -316,6 +320,11 @@ def report_json(
             for reference in task.references
         ],
     }
+
+
+def unjudged_share(unjudged: int, lines: int) -> float | None:
+    """Return the share of answered lines that a judge left without a verdict for good; None where none was answered."""
+    return rounded(unjudged / lines) if lines else None
 
 
 def caution(plan: Plan, remote_code: Mapping[str, str] | None = None) -> str | None:

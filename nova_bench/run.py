@@ -24,7 +24,7 @@ from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
-from nova_bench.judge_log import JUDGES, VERDICTS, asked_judges
+from nova_bench.judge_log import VERDICTS, asked_judges, check_no_judge, is_judges
 from nova_bench.judged_rows import JudgedMetric, judged_metrics
 from nova_bench.judging import Judging
 from nova_bench.plan import Limit, Plan
@@ -348,12 +348,12 @@ def find_runs(folder: Path) -> list[Path]:
     """Return the folder itself where it holds a run, else all runs below it.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or it is a judge's folder.
     """
+    check_no_judge(folder)
     if (folder / MANIFEST).exists():
         return [folder]
-    found = sorted(path.parent for path in folder.rglob(MANIFEST)) if folder.is_dir() else []
-    below = [path for path in found if path.parent.name != JUDGES]  # a judge's folder lies in its run's
+    below = sorted(path.parent for path in folder.rglob(MANIFEST) if not is_judges(path.parent))
     if not below:
         raise UsageError(
             f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"

@@ -53,11 +53,11 @@ class Source:
     name: str
     """As people call it."""
     hub: str
-    """Its repository on the hub: ``owner/name``."""
+    """Its repository on the hub: ``owner/name``; empty for one that is on none (see `local`)."""
     revision: str
     """The branch, tag or commit that is asked for; the commit it stands for is recorded."""
     table: str
-    """The Parquet file, relative to the repository."""
+    """The table, relative to the repository: Parquet, or CSV (``.csv``), whose cells are all texts, None where empty."""
     key: str
     """The column that tells rows apart: no value may be missing or stand twice."""
     images: str | None
@@ -75,6 +75,38 @@ class Source:
     shipped: Shipped | None = None
     """How the owners ship it, where that is not the table above; ``full`` then means their form."""
 
+    @classmethod
+    def local(
+        cls,
+        name: str,
+        *,
+        table: str,
+        key: str,
+        images: str | None,
+        required: tuple[str, ...] = (),
+        license: str = "not published",
+        license_url: str = "",
+        gated: bool = True,
+        size: str = "",
+    ) -> Source:
+        """Return what to declare of a data set of one's own, which lies in a folder and on no hub; users give ``--data FOLDER``.
+
+        Args:
+            name: As people call it.
+            table: The table in that folder: ``table.csv``, or a Parquet file.
+            key: The column that tells rows apart.
+            images: The column with the pictures' paths, relative to the folder; None for texts only.
+            required: Further columns that must be there.
+            license: Under which others may use it.
+            license_url: Where that is written.
+            gated: Whether pictures and texts may go to a vendor only with ``--allow-hosted``; so it is unless this says False.
+            size: For people: "906 images, 281 cases".
+
+        >>> Source.local("Ward 7", table="table.csv", key="id", images="image", required=("finding",)).gated
+        True
+        """
+        return cls(name, "", "", table, key, images, required, license, license_url, gated=gated, size=size)
+
 
 def not_found(source: Source, folder: Path, where: str) -> str:
     """Return what to say of a folder without the table."""
@@ -91,12 +123,21 @@ def not_found(source: Source, folder: Path, where: str) -> str:
         if source.images
         else ""
     )
+    if not source.hub:
+        needed = dict.fromkeys([source.key, *([source.images] if source.images else []), *source.required])
+        columns = ", ".join(needed)
+        return f"{found}. Expected {source.name} as a folder:\n    {folder / source.table}   with the columns {columns}{picture}"
     shipped = f"\nor as its owners ship it: {source.shipped.layout}" if source.shipped else ""
     return (
         f"{found}. Expected {source.name} in {'the built' if source.shipped else 'the hub' + chr(39) + 's'} layout:\n    "
         f"{folder / source.table}   with the columns {', '.join(source.required)}{picture}{shipped}\n"
         f"Fetch it with: {download_command(source)}"
     )
+
+
+def on_no_hub(source: Source) -> str:
+    """Return what to say to somebody who asks the hub for a data set that is on none."""
+    return f"{source.name} is on no hub: say where it is with --data FOLDER, the folder that holds {source.table}"
 
 
 def ways_on(source: Source) -> str:

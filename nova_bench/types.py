@@ -127,7 +127,8 @@ class Card:
     frame: Frame = Frame("xyxy/1000")  # noqa: RUF009  (frozen)
     native: tuple[str, ...] = ()
     think: tuple[str, str] | None = ("<think>", "</think>")
-    stream: bool = False
+    stream: bool = True
+    """Whether it answers while requests still come; a batch API, which needs all of them first, says false."""
     sends: Literal["local", "vendor"] = "local"
     transport: tuple[str, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)

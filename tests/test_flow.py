@@ -418,3 +418,83 @@ def test_streams_can_follow_one_another_and_leave_no_task() -> None:
 def test_concurrency_below_one_is_refused() -> None:
     with pytest.raises(AdapterError, match="expected 1 or more"):
         answer([], connect_to(echo), concurrency=0)
+
+
+@pytest.fixture
+def running_loop():
+    """A loop that runs in a thread of its own, as an engine's."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_a_given_loop_serves_several_streams_and_goes_on(running_loop):
+    loops = set()
+
+    @contextlib.asynccontextmanager
+    async def connect():
+        async def send(request):
+            loops.add(asyncio.get_running_loop())
+            await asyncio.sleep(0)
+            if request.id == "2":
+                raise ValueError("bad")
+            return Response(request.id, request.id)
+
+        yield send
+
+    for _ in range(2):
+        requests = (Request(str(i), str(i), 0, ("?",)) for i in range(5))
+        responses = list(answer(requests, connect, concurrency=2, loop=running_loop))
+        assert sorted(response.id for response in responses) == list("01234")
+        assert [response.id for response in responses if response.finish == "error"] == ["2"]
+    assert loops == {running_loop}
+    assert running_loop.is_running()
+
+
+def test_a_stream_on_a_given_loop_closes_and_cancels_what_is_in_flight(running_loop):
+    cancelled = []
+    begun = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def connect():
+        async def send(request):
+            if request.id == "0":
+                return Response("0", "first")
+            begun.set()
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                cancelled.append(request.id)
+                raise
+
+        yield send
+
+    stream = answer(
+        (Request(str(i), str(i), 0, ("?",)) for i in range(3)), connect, concurrency=2, loop=running_loop
+    )
+    assert next(stream).text == "first"
+    assert begun.wait(10)
+    stream.close()
+    assert list(stream) == []
+    assert cancelled == ["1"]
+    assert running_loop.is_running()
+
+
+def test_an_adapter_error_on_a_given_loop_reaches_the_consumer(running_loop):
+    @contextlib.asynccontextmanager
+    async def connect():
+        async def send(request):
+            raise AdapterError("the engine died")
+
+        yield send
+
+    stream = answer(
+        (Request(str(i), str(i), 0, ("?",)) for i in range(3)), connect, concurrency=1, loop=running_loop
+    )
+    with pytest.raises(AdapterError, match="the engine died"):
+        list(stream)
+    assert running_loop.is_running()

@@ -262,6 +262,7 @@ class VllmEngine:
             logprobs=TOP if "label_probs" in request.outputs else None,
             structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             output_kind=RequestOutputKind.FINAL_ONLY,
+            skip_clone=True,  # made for this request alone; a deep copy takes 0.2 ms of the loop
         )
 
     def _response(

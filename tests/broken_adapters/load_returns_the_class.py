@@ -1,0 +1,26 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+# [tool.nova-bench]
+# name = "Broken"
+# license = "apache-2.0"
+# weights = "none"
+# outputs = ["text"]
+# boxes = "xyxy/1000"
+# sends = "local"
+# ///
+"""load returns the class and not an object of it."""
+# fails: loads
+# words: load returned the class Model
+
+import nova_bench as nb
+
+
+class Model:
+    def generate(self, requests):
+        for request in requests:
+            yield nb.Response(request.id, "a brain")
+
+
+def load() -> nb.Adapter:
+    return Model
