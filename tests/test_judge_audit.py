@@ -15,6 +15,7 @@ from judged_task import FakeJudge, judged, verdict_on
 from running import make_set, settings
 
 import nova_bench as nb
+from nova_bench.catalog import load_model
 from nova_bench.demographics import ATTRIBUTES
 from nova_bench.errors import UsageError
 from nova_bench.judge import texts_in
@@ -239,6 +240,32 @@ def test_gated_texts_go_to_the_private_file_only(tmp_path: Path, data: Path) -> 
     assert {path.name for path in files if b"CANARY" in path.read_bytes()} == {"private.jsonl"}
     assert {path.name for path in files} >= {"manifest.json", "verdicts.jsonl", "audit.json"}
     assert not any(b"lesion" in path.read_bytes() for path in files if path.name != "private.jsonl")
+
+
+def test_a_bias_is_found_under_the_rubrics_of_fmbench(tmp_path: Path) -> None:
+    """The stand-in, with two points off the score where the patient is Black; GREEN is left as it is."""
+
+    class Leaning(FakeJudge):
+        def answer(self, request: nb.Request) -> nb.Response:
+            (response,) = load_model("rule_based_judge").adapter.generate([request])
+            verdict = json.loads(response.text or "")
+            if "score" in verdict and "Black" in texts_in(request.parts).get("patient", ""):
+                verdict["score"] = max(0, verdict["score"] - 2)
+            return nb.Response(request.id, json.dumps(verdict))
+
+    run = nb.evaluate(
+        "fmbench_report", "prior", data="mini", limit=30, out=tmp_path / "run", settings=settings(tmp_path)
+    )
+    (record,) = audit(run, [Leaning()], settings=settings(tmp_path))["judges"]
+    assert record["unjudged"] == record["judge_failed"] == 0
+    found = {
+        (each["metric"], each["from"], each["to"])
+        for each in record["contrasts"]
+        if (each["p_holm"] or 1) < 0.05
+    }
+    assert found == {("llm_score", "asian", "black"), ("llm_score", "black", "white")}
+    still = [each["moved"] for each in record["contrasts"] if each["metric"] == "green"]
+    assert set(still) == {0.0}
 
 
 def mean() -> nb.Metric:
