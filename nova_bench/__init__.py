@@ -28,6 +28,7 @@ _HOMES = {
     "GenParams": "types",
     "Image": "images",
     "Item": "types",
+    "Judge": "types",
     "Lazy": "types",
     "Metric": "types",
     "NovaBenchError": "errors",
@@ -57,6 +58,7 @@ _HOMES = {
     "load_model": "catalog",
     "load_task": "catalog",
     "open_run": "run",
+    "rejudge": "late_judging",
     "per_sample": "scorers.lifted",
 }
 
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from nova_bench.family import load_family
     from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
+    from nova_bench.late_judging import rejudge
     from nova_bench.metrics.lifted import from_table
     from nova_bench.prepare import Settings
     from nova_bench.run import Run, evaluate, find_runs, open_run
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
         Context,
         GenParams,
         Item,
+        Judge,
         Lazy,
         Metric,
         Prediction,
@@ -113,6 +117,7 @@ __all__ = [
     "GenParams",
     "Image",
     "Item",
+    "Judge",
     "Lazy",
     "Metric",
     "NovaBenchError",
@@ -144,6 +149,7 @@ __all__ = [
     "load_task",
     "open_run",
     "per_sample",
+    "rejudge",
 ]
 
 

@@ -8,50 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
 
 from nova_bench.adapter import Model
 from nova_bench.budget import Budget, Ledger
 from nova_bench.cache import ResponseCache
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
+from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
-from nova_bench.runlog import RunLog, record_of
-from nova_bench.types import Finish, Request, Response, Usage
+from nova_bench.progress import Progress
+from nova_bench.response_check import checked
+from nova_bench.runlog import Index, RunLog, record_of
+from nova_bench.types import Request, Response, Sample
 
-MAX_ANSWER = 1_000_000
-"""Characters of an answer. A longer one is a fault of the adapter or server, not something a model was asked for: that sample fails."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where a run stands; read by another thread while the run goes on."""
-
-    total: int | None = None
-    """Requests of the plan; None until they were counted."""
-    kept: int = 0
-    """Answered by an earlier start."""
-    reused: int = 0
-    """Answered by this start from the response cache."""
-    answered: int = 0
-    """Answered by this start, with whatever outcome."""
-    failed: int = 0
-    """Failed in this start: to be asked again."""
-    ignored: int = 0
-    """Log records of another prompt for a sample of this plan."""
-    stopping: bool = False
-    messages: list[str] = field(default_factory=list)
-    """What the user should know; one sentence each."""
-    error: BaseException | None = None
-    """What ended the run before its end."""
-
-    @property
-    def done(self) -> int:
-        """Requests that are dealt with, by this or an earlier start."""
-        return self.kept + self.reused + self.answered + self.failed
+__all__ = ["Progress", "ask", "judge_answers", "request_ids"]
 
 
 class _Run:
@@ -63,7 +35,9 @@ class _Run:
         budget: Budget | None,
         price: Price | None,
         cache: ResponseCache | None,
+        judges: Sequence[JudgeStage],
     ) -> None:
+        self.judges = judges
         self.plan, self.model, self.log, self.budget, self.cache = plan, model, log, budget, cache
         self.ledger = Ledger()
         self.index = log.index(self.ledger.add if budget is not None else None)
@@ -73,8 +47,8 @@ class _Run:
         self.stop = threading.Event()
         self.exhausted = False
         self.limit: LimitReachedError | None = None
-        self.in_flight: dict[str, tuple[bytes, Request | None]] = {}
-        """Request id to its hash, and to the request where the cache will want it."""
+        self.in_flight: dict[str, tuple[bytes, Request | None, Sample | None]] = {}
+        """Request id to its hash, to the request where the cache will want it, and to the sample where judges will."""
         self._faults: dict[str, int] = {}
         self._reasons: dict[str, int] = {}
 
@@ -84,39 +58,41 @@ class _Run:
         What failed in an earlier start comes last, and of that first what was not asked for longest: samples that fail whenever they are
         asked would else stand before all others, and a backend that gives up after many failures in a row would never get past them.
         """
-        failed: list[tuple[int, Request, bytes]] = []
-        for request, request_hash in self._rendered():
+        failed: list[tuple[int, Request, bytes, Sample]] = []
+        for request, request_hash, sample in self._rendered():
             if self.stop.is_set():
                 return
             entry = self.index.find(request.id, request_hash)
             if entry is not None and entry.is_final:
                 self.progress.kept += 1
                 continue
-            if self._reuse(request, request_hash):
+            if self._reuse(request, request_hash, sample):
                 continue
             if entry is not None:
-                failed.append((entry.offset, request, request_hash))
+                failed.append((entry.offset, request, request_hash, sample))
                 continue
             if self._is_at_limit():
                 return
             if self.index.has(request.id):
                 self.progress.ignored += 1
-            yield self._sent(request, request_hash)
+            yield self._sent(request, request_hash, sample)
         failed.sort(key=lambda known: known[0])
-        for _, request, request_hash in failed:
+        for _, request, request_hash, sample in failed:
             if self.stop.is_set() or self._is_at_limit():
                 return
-            yield self._sent(request, request_hash)
+            yield self._sent(request, request_hash, sample)
         self.exhausted = True
 
-    def _rendered(self) -> Iterator[tuple[Request, bytes]]:
-        """Yield the plan's requests, each with its hash."""
+    def _rendered(self) -> Iterator[tuple[Request, bytes, Sample]]:
+        """Yield the plan's requests, each with its hash and its sample."""
         for sample in self.plan.samples():
             if isinstance(sample, Unusable):
                 self._fail(sample.id, sample.reason, self.plan.repeats)
                 continue
             try:
-                waiting = [(request, self.plan.hash(request)) for request in self.plan.requests(sample)]
+                waiting = [
+                    (request, self.plan.hash(request), sample) for request in self.plan.requests(sample)
+                ]
             except DataError as error:
                 self._fail(sample.id, str(error), self.plan.repeats)
                 continue
@@ -127,12 +103,16 @@ class _Run:
             self.limit = self.budget.reached()
         return self.limit is not None
 
-    def _sent(self, request: Request, request_hash: bytes) -> Request:
+    def _sent(self, request: Request, request_hash: bytes, sample: Sample) -> Request:
         """Note that a request goes out."""
-        self.in_flight[request.id] = (request_hash, None if self.cache is None else request)
+        self.in_flight[request.id] = (
+            request_hash,
+            None if self.cache is None else request,
+            sample if self.judges else None,
+        )
         return request
 
-    def _reuse(self, request: Request, request_hash: bytes) -> bool:
+    def _reuse(self, request: Request, request_hash: bytes, sample: Sample) -> bool:
         """Log the answer that the response cache holds, as one that cost nothing; False where it holds none."""
         found = None if self.cache is None else self.cache.find(request, request_hash)
         if found is None:
@@ -140,6 +120,8 @@ class _Run:
         record = record_of(self.plan.spelling, request.id, request_hash.hex(), found)
         self.log.append({**record, "from_cache": True})
         self.progress.reused += 1
+        for judge in self.judges:
+            judge.offer(sample, request.id, found)
         return True
 
     def answer(self) -> None:
@@ -161,7 +143,7 @@ class _Run:
         if asked is None:
             self._faults[str(response.id)] = self._faults.get(str(response.id), 0) + 1
             return
-        request_hash, request = asked
+        request_hash, request, sample = asked
         response = checked(response)
         record = record_of(self.plan.spelling, response.id, request_hash.hex(), response)
         self.log.append(record)  # first: the log is what a run is made of, and knows what was paid
@@ -173,6 +155,9 @@ class _Run:
             self._say(f"{response.id}: {response.error}")
         else:
             self.progress.answered += 1
+            if sample is not None:
+                for judge in self.judges:
+                    judge.offer(sample, response.id, response)
 
     def _fail(self, sample_id: str, reason: str, count: int) -> None:
         self.progress.failed += count
@@ -220,6 +205,7 @@ def ask(
     budget: Budget | None = None,
     price: Price | None = None,
     cache: ResponseCache | None = None,
+    judges: Sequence[JudgeStage] = (),
 ) -> Progress:
     """Ask a model everything in a plan that the run's log does not hold yet.
 
@@ -232,6 +218,8 @@ def ask(
         budget: Limits that end the requests once they are reached.
         price: What the model's tokens cost, where it is known.
         cache: Answers of other runs, asked first.
+        judges: Who judges the answers as they arrive, and those of earlier starts. One that is the very adapter of the model takes its
+            turn after it: an adapter answers one stream at a time.
 
     Returns:
         Where the run stands at its end; ``error`` holds what ended it early, a KeyboardInterrupt included.
@@ -240,9 +228,12 @@ def ask(
         LogError: The log is damaged, or another process writes it.
     """
     with RunLog(folder, append=True) as log:
-        run = _Run(plan, model, log, budget, price, cache)
+        run = _Run(plan, model, log, budget, price, cache, judges)
         run.progress.total = total
-
+        run.progress.judges = [judge.progress for judge in judges]
+        beside = [judge for judge in judges if judge.model.adapter is not model.adapter]
+        after = [judge for judge in judges if judge.model.adapter is model.adapter]
+        run.judges = beside
         finished = threading.Event()
 
         def stage() -> None:
@@ -252,75 +243,138 @@ def ask(
             except BaseException as error:
                 run.progress.error = error
             finally:
+                for judge in beside:
+                    judge.close()
                 finished.set()
 
-        thread = threading.Thread(target=stage, name="nova-bench model", daemon=True)
-        thread.start()
+        def stop() -> None:
+            run.stop.set()
+            for judge in beside:
+                judge.stop()
+
+        def close() -> None:
+            run.model.close()
+            for judge in beside:
+                judge.model.close()
+
+        _start(beside, run.index)
+        threading.Thread(target=stage, name="nova-bench model", daemon=True).start()
         try:
-            _wait(finished, run, watch)
+            _wait([finished, *(judge.finished for judge in beside)], run.progress, stop, close, watch)
+            is_done = run.exhausted and all(judge.progress.is_done for judge in beside)
+            if run.progress.stopping and run.progress.error is None and not is_done:
+                run.progress.error = KeyboardInterrupt()
         finally:
             plan.digests.save()
         run.close_books()
-        if watch is not None:
-            watch(run.progress)
-        return run.progress
+    if after and not run.progress.stopping:
+        _judge_alone(plan, folder, after, run.progress, watch)
+    _take_errors(run.progress)
+    if watch is not None:
+        watch(run.progress)
+    return run.progress
 
 
-def _wait(finished: threading.Event, run: _Run, watch: Callable[[Progress], None] | None) -> None:
-    """Wait for the model's thread; the first interrupt ends the requests, the second closes the adapter."""
+def judge_answers(
+    plan: Plan, folder: Path, judges: Sequence[JudgeStage], *, watch: Callable[[Progress], None] | None = None
+) -> Progress:
+    """Have judges judge what a run's log holds, without the model.
+
+    Args:
+        plan: What was asked.
+        folder: The run's folder.
+        judges: Who judges.
+        watch: As for `ask`.
+    """
+    progress = Progress(judges=[judge.progress for judge in judges])
+    _judge_alone(plan, folder, judges, progress, watch)
+    _take_errors(progress)
+    if watch is not None:
+        watch(progress)
+    return progress
+
+
+def _judge_alone(
+    plan: Plan,
+    folder: Path,
+    judges: Sequence[JudgeStage],
+    progress: Progress,
+    watch: Callable[[Progress], None] | None,
+) -> None:
+    with RunLog(folder) as log:
+        known = log.index()
+
+    def stop() -> None:
+        for judge in judges:
+            judge.stop()
+
+    def close() -> None:
+        for judge in judges:
+            judge.model.close()
+
+    _start(judges, known)
+    for judge in judges:
+        judge.close()
+    try:
+        _wait([judge.finished for judge in judges], progress, stop, close, watch)
+        is_done = all(judge.progress.is_done for judge in judges)
+        if progress.stopping and progress.error is None and not is_done:
+            progress.error = KeyboardInterrupt()
+    finally:
+        plan.digests.save()
+
+
+def _start(judges: Sequence[JudgeStage], known: Index) -> None:
+    """Start judges; where one cannot, those before it are ended."""
+    for i, judge in enumerate(judges):
+        try:
+            judge.start(known)
+        except BaseException:
+            for started in judges[:i]:
+                started.stop()
+                started.finished.wait(5)
+            raise
+
+
+def _wait(
+    stages: Sequence[threading.Event],
+    progress: Progress,
+    stop: Callable[[], None],
+    close: Callable[[], None],
+    watch: Callable[[Progress], None] | None,
+) -> None:
+    """Wait for the threads of model and judges; the first interrupt ends the requests, the second closes the adapters."""
     interrupts = 0
     # Not Thread.join: interrupted by Ctrl-C, CPython before 3.13 takes a thread for ended that still runs.
-    while not finished.is_set():
-        try:
-            finished.wait(0.1)
-            if watch is not None:
-                watch(run.progress)
-        except KeyboardInterrupt as interrupt:
-            interrupts += 1
-            run.stop.set()
-            run.progress.stopping = True
-            if interrupts == 1:
-                continue
-            threading.Thread(target=run.model.close, daemon=True).start()
-            with contextlib.suppress(KeyboardInterrupt):
-                finished.wait(5)
-            run.progress.error = interrupt
-            return
-    if interrupts and run.progress.error is None and not run.exhausted:
-        run.progress.error = KeyboardInterrupt()
+    for finished in stages:
+        while not finished.is_set():
+            try:
+                finished.wait(0.1)
+                if watch is not None:
+                    watch(progress)
+            except KeyboardInterrupt as interrupt:
+                interrupts += 1
+                stop()
+                progress.stopping = True
+                if interrupts == 1:
+                    continue
+                threading.Thread(target=close, daemon=True).start()
+                with contextlib.suppress(KeyboardInterrupt):
+                    for other in stages:
+                        other.wait(5)
+                progress.error = interrupt
+                return
 
 
-def checked(response: Response) -> Response:
-    """Return the response, or a failed one in its place where the adapter broke the contract for it."""
-    fault = None
-    if response.finish not in get_args(Finish):
-        fault = f"finish is {response.finish!r}; expected one of {', '.join(get_args(Finish))}"
-    elif response.text is not None and not isinstance(response.text, str):
-        fault = f"text is a {type(response.text).__name__}; expected a str or None"
-    elif response.text is not None and len(response.text) > MAX_ANSWER:
-        fault = f"an answer of {len(response.text):,} characters; at most {MAX_ANSWER:,} are kept"
-    elif response.finish == "stop" and response.text is None and not response.arrays:
-        fault = "finish is 'stop' but there is no text; an empty answer is text=''"
-    elif response.finish == "error" and not response.error:
-        fault = "failed without saying why"
-    if fault is None:
-        usage = _counts(response.usage)
-        model = response.model if isinstance(response.model, str) else None
-        if usage is response.usage and model is response.model:
-            return response
-        return replace(response, usage=usage, model=model)
-    return Response(response.id, finish="error", error=fault, seconds=response.seconds)
-
-
-def _counts(usage: Usage | None) -> Usage | None:
-    """Return token counts without those that are no counts: servers send texts, fractions and negative numbers, and accounts add up."""
-    if usage is None:
-        return None
-    counts = {
-        key: value for key in Usage.__slots__ if type(value := getattr(usage, key)) is int and value >= 0
-    }
-    given = sum(getattr(usage, key) is not None for key in Usage.__slots__)
-    return usage if len(counts) == given else Usage(**counts)
+def _take_errors(progress: Progress) -> None:
+    """Make the first error of a judge that of the run, where the model ended well: the run is incomplete."""
+    errors = [judge.error for judge in progress.judges if judge.error is not None]
+    if progress.error is None and errors:
+        progress.error = errors[0]
+    for judge in progress.judges:
+        progress.messages += judge.messages
+        if judge.error is not None and judge.error is not progress.error:
+            progress.messages.append(f"judge {judge.name} ended early: {judge.error}")
 
 
 def request_ids(plan: Plan) -> Collection[str]:

@@ -14,7 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import __version__, cli_build, cli_check, cli_fairness, cli_limits, cli_new, cli_show
+from nova_bench import (
+    __version__,
+    cli_build,
+    cli_check,
+    cli_fairness,
+    cli_judge,
+    cli_judging,
+    cli_limits,
+    cli_new,
+    cli_show,
+)
+from nova_bench.cli_ending import told
 from nova_bench.cli_options import (
     ALLOW_HOSTED,
     DONE,
@@ -25,7 +36,7 @@ from nova_bench.cli_options import (
     say_whose,
     settings_of,
 )
-from nova_bench.errors import LimitReachedError, NovaBenchError, RemoteCodeWarning, UsageError
+from nova_bench.errors import NovaBenchError, RemoteCodeWarning, UsageError
 from nova_bench.source_file import harmless
 
 if TYPE_CHECKING:
@@ -89,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"nova-bench {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    demo = verbs.add_parser("demo", help="the mini suite with the built-in baselines, then tables")
+    demo = verbs.add_parser(
+        "demo", help="the mini suite with the built-in baselines and a rule-based judge, then tables"
+    )
     demo.add_argument("--out", type=Path, default=None, help="folder of the demo's runs (default: runs/demo)")
     demo.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     demo.set_defaults(verb=_demo)
@@ -145,11 +158,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--out", type=Path, help="the run's folder (with several tasks: the folder of their folders)"
     )
+    cli_judging.add_options(run)
     cli_limits.add_options(run)
     run.add_argument("--json", action="store_true", help="print the report as one JSON document")
     run.set_defaults(verb=_run)
 
-    score = verbs.add_parser("score", help="rows and metrics again from the log, without the model")
+    score = verbs.add_parser(
+        "score", help="rows and metrics again from the log, without the model; --judge: judge it"
+    )
     report = verbs.add_parser("report", help="cells: overall and by slice")
     for verb in (score, report):
         verb.add_argument(
@@ -157,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         verb.add_argument("--data", help="where the data set is now, if it moved")
         verb.add_argument("--json", action="store_true", help="print one JSON document")
+    cli_judging.add_options(score)
+    score.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
+    cli_limits.add_limits(score)
     score.set_defaults(verb=_report, fresh=True, coco=False, slices=False)
     report.add_argument(
         "--coco", action="store_true", help="also recompute AP with pycocotools and print both"
@@ -165,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(verb=_report, fresh=False)
 
     cli_fairness.add_verb(verbs)
+    cli_judge.add_verb(verbs)
 
     return parser
 
@@ -184,10 +204,11 @@ def _run(parsed: argparse.Namespace) -> int:
         options["concurrency"] = str(parsed.concurrency)
     budget = cli_limits.budget_of(parsed)
     wanted = [find("tasks", split_spelling(name)[0]) for name, _ in asked]
-    say_whose([*wanted, find("adapters", split_model(parsed.model)[0])])
-    if parsed.dry_run:
-        return cli_limits.rehearse(parsed, asked, options)
-    runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget)
+    with cli_judging.Judges(parsed) as judges:
+        say_whose([*wanted, find("adapters", split_model(parsed.model)[0]), *judges.found()])
+        if parsed.dry_run:
+            return cli_limits.rehearse(parsed, asked, options, judges.arguments)
+        runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget, judges)
     return _print_runs(parsed, runs, fresh=False, slices=False)
 
 
@@ -198,6 +219,7 @@ def _evaluate(
     options: Mapping[str, str],
     out: Path | None,
     budget: Budget | None = None,
+    judges: cli_judging.Judges | None = None,
 ) -> list[Run]:
     """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended.
 
@@ -210,10 +232,10 @@ def _evaluate(
         task, choices = split_spelling(name)
         load_task(task).variant(choices)
     if any("{task}" in value for value in options.values()):
-        return _evaluate_each(parsed, asked, model, options, out, budget)
+        return _evaluate_each(parsed, asked, model, options, out, budget, judges)
     ready = load_model(model, options)
     try:
-        return _evaluate_each(parsed, asked, ready, {}, out, budget)
+        return _evaluate_each(parsed, asked, ready, {}, out, budget, judges)
     finally:
         ready.close()
 
@@ -225,6 +247,7 @@ def _evaluate_each(
     options: Mapping[str, str],
     out: Path | None,
     budget: Budget | None,
+    judges: cli_judging.Judges | None,
 ) -> list[Run]:
     from nova_bench.run import evaluate
     from nova_bench.watch import Watch
@@ -248,37 +271,12 @@ def _evaluate_each(
                 budget=budget,
                 prices=getattr(parsed, "prices", None),
                 cache=getattr(parsed, "cache", None),
+                **({} if judges is None else judges.arguments(name)),
             )
         runs.append(run)
-        progress = run.progress
-        assert progress is not None  # evaluate always sets it
-        for message in progress.messages:
-            print(harmless(f"{run.plan.spelling}: {message}"), file=sys.stderr)
-        if progress.failed > len(progress.messages):
-            print(f"{run.plan.spelling}: {progress.failed} requests failed in all", file=sys.stderr)
-        if progress.error is not None:
-            _explain(run, progress.error)
+        if told(run):
             break
     return runs
-
-
-def _explain(run: Run, error: BaseException) -> None:
-    """Say what ended a run early; what was answered is in its folder."""
-    what = (
-        "stopped"
-        if isinstance(error, KeyboardInterrupt)
-        else f"{error}"
-        if isinstance(error, NovaBenchError)
-        else f"{type(error).__name__}: {error}"
-    )
-    print(harmless(f"nova-bench: {run.plan.spelling}: {what}"), file=sys.stderr)
-    if error.__traceback__ is not None and not isinstance(error, (KeyboardInterrupt, NovaBenchError)):
-        import traceback
-
-        frames = traceback.extract_tb(error.__traceback__)
-        print(f"  in {frames[-1].filename} line {frames[-1].lineno}", file=sys.stderr)
-    ways = "" if isinstance(error, LimitReachedError) else "; the same command goes on from there"
-    print(f"  what was answered is in {run.folder}{ways}", file=sys.stderr)
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -286,6 +284,8 @@ def _report(parsed: argparse.Namespace) -> int:
 
     folders = [folder for given in parsed.runs for folder in find_runs(given)]
     runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]
+    if parsed.fresh:
+        runs = cli_judging.judge_again(parsed, runs)
     return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
 
 
@@ -354,6 +354,9 @@ def _coco(run: Run) -> dict[str, dict[str, float | None]] | None:
 _DEMO = (("symmetry", "nova"), ("cup_disc", "fmbench"), ("prior", "nova"), ("prior", "fmbench"))
 """Which built-in baseline answers which suite's tasks: one that reads the pixels, one that guesses."""
 
+_DEMO_JUDGE = "rule_based_judge"
+"""Who judges in the demo: word lists, so that it needs no model; nothing else chooses it."""
+
 
 def _demo(parsed: argparse.Namespace) -> int:
     from nova_bench.catalog import expand
@@ -364,9 +367,11 @@ def _demo(parsed: argparse.Namespace) -> int:
     mini, data = expand("mini")
     out = parsed.out or Path("runs/demo")
     runs: list[Run] = []
-    for model, suite in _DEMO:
-        names = [name for name in mini if split_spelling(name)[0] in expand(suite)[0]]
-        runs += _evaluate(parsed, [(name, data or "mini") for name in names], model, {}, out / model)
+    parsed.judges = [_DEMO_JUDGE]
+    with cli_judging.Judges(parsed) as judges:
+        for model, suite in _DEMO:
+            asked = [(name, data or "mini") for name in mini if split_spelling(name)[0] in expand(suite)[0]]
+            runs += _evaluate(parsed, asked, model, {}, out / model, judges=judges)
     compared = fairness([run for run in runs if run.plan.task.demographics])
     page = write(compared, out / "fairness")[0]
     code = _print_runs(parsed, runs, fresh=False, slices=False, fairness=compared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from nova_bench.budget import Budget
 
 
-def add_options(run: argparse.ArgumentParser) -> None:
-    """Add the options to the verb ``run``."""
-    limits = run.add_argument_group(
+def add_limits(verb: argparse.ArgumentParser) -> None:
+    """Add the limits to a verb that asks a model or a judge."""
+    limits = verb.add_argument_group(
         "limits",
         "Each ends the run resumable, with what is in flight let arrive. They are of all runs of the command together, earlier starts included "
         "(hours: of this start).",
@@ -32,6 +32,11 @@ def add_options(run: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a price file, asked before prices.toml in the configuration folder",
     )
+
+
+def add_options(run: argparse.ArgumentParser) -> None:
+    """Add the limits, the cache and the dry run to the verb ``run``."""
+    add_limits(run)
     run.add_argument(
         "--cache", type=Path, metavar="DIR", help="reuse answers across runs; several runs may share a folder"
     )
@@ -56,8 +61,20 @@ def budget_of(parsed: argparse.Namespace) -> Budget | None:
     )
 
 
-def rehearse(parsed: argparse.Namespace, asked: Sequence[tuple[str, str]], options: Mapping[str, str]) -> int:
-    """Say what the command would ask, and ask nothing."""
+def rehearse(
+    parsed: argparse.Namespace,
+    asked: Sequence[tuple[str, str]],
+    options: Mapping[str, str],
+    judged: Callable[[str], Mapping[str, Any]],
+) -> int:
+    """Say what the command would ask, and ask nothing.
+
+    Args:
+        parsed: The command line.
+        asked: Each task as it was spelled, and where its data are.
+        options: Of the adapter.
+        judged: From a task's spelling to what is said of its judges.
+    """
     from nova_bench.dry_run import estimate_run
 
     found = [
@@ -75,6 +92,7 @@ def rehearse(parsed: argparse.Namespace, asked: Sequence[tuple[str, str]], optio
             prices=parsed.prices,
             cache=parsed.cache,
             show_text=parsed.show_text,
+            **judged(name),
         )
         for name, data in asked
     ]
@@ -118,6 +136,7 @@ def _told(found: Mapping[str, Any]) -> str:
         f"tokens     about {estimate['input_tokens']:,} input, at most {'?' if most is None else f'{most:,}'} output{extrapolated}",
         f"cost       {estimate['cost_note'] if cost is None else f'at most about {cost:.6g} USD'}",
         f"estimate   {estimate['rule']}",
+        *(_judge_told(judge) for judge in found["judges"]),
         *(f"note       {note}" for note in found["notes"]),
     ]
     if found["first_request"] is not None:
@@ -125,3 +144,14 @@ def _told(found: Mapping[str, Any]) -> str:
             f"first request\n{json.dumps(found['first_request'], indent=1, ensure_ascii=False, allow_nan=False)}"
         )
     return "\n".join(lines)
+
+
+def _judge_told(judge: Mapping[str, Any]) -> str:
+    requests, estimate = judge["requests"], judge["estimate"]
+    cost = estimate["cost_usd_at_most"]
+    told = "no price is known" if cost is None else f"at most about {cost:.6g} USD"
+    return (
+        f"judge      {judge['name']} ({judge['goes_to']}): at most {requests['at_most']:,} requests ({requests['in_log']:,} verdicts in the log, "
+        f"{requests['by_rule']:,} by rule), about {estimate['input_tokens']:,} input, at most {estimate['output_tokens_at_most']:,} output tokens; "
+        f"{told}\n           rubrics {', '.join(judge['rubrics'])}; repeats {judge['repeats']}"
+    )

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from nova_bench.adapter import Model
-from nova_bench.ask import checked
 from nova_bench.conformance_requests import fingerprint
+from nova_bench.response_check import checked
 from nova_bench.static_check import printable
 from nova_bench.types import Request, Response, Usage
 

@@ -17,6 +17,7 @@ import numpy as np
 from nova_bench.errors import DataError, UsageError
 from nova_bench.fairness_words import figure, span
 from nova_bench.identity import versions
+from nova_bench.judged_rows import JUDGED, UNJUDGED, JudgedMetric, judged_metrics
 from nova_bench.metrics.classification import mean_of
 from nova_bench.report import cell_signature
 from nova_bench.signature import seal
@@ -129,11 +130,21 @@ def _record(
     answered = np.asarray((before.status != "failed") & (after.status != "failed"))
     n, failed = len(set(after.id)), len(set(after.id[~answered]))
     before, after = before.take(answered), after.take(answered)
+
+    def is_wanted(metric: Metric) -> bool:
+        return metric.infer and metric.sums is not None and (not names or metric.name in names)
+
     metrics = {
         metric.name: _difference(metric, run, before, after, value, settings)
-        for metric in run.plan.task.metrics
-        if metric.infer and metric.sums is not None and (not names or metric.name in names)
+        for metric in run.plan.task.plain_metrics
+        if is_wanted(metric)
     }
+    partners = {one.metric.name: one for one in scored_metrics(stated)}
+    for one in scored_metrics(run):
+        if is_wanted(one.metric):
+            metrics[one.metric.name] = _judged_difference(
+                one, partners.get(one.metric.name), run, before, after, value, settings
+            )
     attribute, _, word = value.partition("=")
     record = {
         "task": run.plan.task.name,
@@ -169,11 +180,53 @@ def _changed(before: Table, after: Table, value: str, settings: FairnessSettings
     )
 
 
+def scored_metrics(run: Run) -> list[JudgedMetric]:
+    """Return the metrics of all judges whose verdicts are among a run's rows."""
+    return judged_metrics(run.plan.task, [account.asked for account in run.scored.judges.values()])
+
+
+def _judged_difference(
+    one: JudgedMetric,
+    partner: JudgedMetric | None,
+    run: Run,
+    before: Table,
+    after: Table,
+    value: str,
+    settings: FairnessSettings,
+) -> dict[str, Any]:
+    """Return the difference of a judge's metric, on the pairs both of whose answers it judged; how many it did not is told."""
+    judge = one.asked.name
+    remedy = None
+    if partner is None:
+        remedy = f"{judge} did not judge the stated run; nova-bench score RUN --judge ... makes it"
+    elif partner.signature() != one.signature():
+        remedy = f"{judge} judged the two runs with other options, rubrics, parameters or repeats"
+    states = np.stack([one.states(table) for table in (before, after)])
+    there = (states == JUDGED).all(axis=0)
+    left = (states == UNJUDGED).any(axis=0)
+    before, after = before.take(there), after.take(there)
+    if remedy is None and not set(one.metric.needs) <= set(before.columns) & set(after.columns):
+        remedy = "no pair was judged"
+    made = _difference(one.metric, run, before, after, value, settings, remedy=remedy, judged=one)
+    if partner is not None and not there.any():
+        made["note"] = remedy or "no pair was judged"
+    return {**made, "unjudged": int(left.sum()), "judge_failed": int((~there & ~left).sum())}
+
+
 def _difference(
-    metric: Metric, run: Run, before: Table, after: Table, value: str, settings: FairnessSettings
+    metric: Metric,
+    run: Run,
+    before: Table,
+    after: Table,
+    value: str,
+    settings: FairnessSettings,
+    *,
+    remedy: str | None = None,
+    judged: JudgedMetric | None = None,
 ) -> dict[str, Any]:
     """Return the metric with the swapped demographics less the metric with the true ones, on the same samples."""
-    remedy = next((run.scored.missing[name] for name in metric.needs if name in run.scored.missing), None)
+    missing = run.scored.missing
+    remedy = remedy or next((missing[name] for name in metric.needs if name in missing), None)
     if remedy is not None or not len(after):
         found = stated = swapped = Estimate(None, None, None, None, 0, remedy or "no pair was answered")
     else:
@@ -189,7 +242,7 @@ def _difference(
         "stated": stated.value,
         "swapped": swapped.value,
         "higher_is_better": metric.higher_is_better,
-        "signature": _signature(run, metric, settings),
+        "signature": _signature(run, metric, settings, judged),
     }
 
 
@@ -197,7 +250,9 @@ def _number(found: Estimate) -> dict[str, Any]:
     return {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
 
 
-def _signature(run: Run, metric: Metric, settings: FairnessSettings) -> dict[str, Any]:
+def _signature(
+    run: Run, metric: Metric, settings: FairnessSettings, judged: JudgedMetric | None = None
+) -> dict[str, Any]:
     """Return the signature of a difference: that of the swapped run's cell, with what it is set against."""
     signature = cell_signature(
         run.plan,
@@ -207,6 +262,7 @@ def _signature(run: Run, metric: Metric, settings: FairnessSettings) -> dict[str
         seed=settings.seed,
         versions=versions(),
         remote_code=run.remote_code,
+        judged=judged,
     )
     return seal({**signature["protocol"], "against": f"demographics={STATED}"}, signature["provenance"])
 

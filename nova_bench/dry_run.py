@@ -7,7 +7,7 @@ cannot be counted otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from typing import Any
 from nova_bench.adapter import Model
 from nova_bench.cache import ResponseCache, check_cacheable
 from nova_bench.data import Data
+from nova_bench.dry_run_judges import judge_requests
 from nova_bench.errors import DataError, UsageError
 from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import identity_of, without_credentials
+from nova_bench.judging import Judging
 from nova_bench.plan import Unusable
 from nova_bench.prepare import Answerer, Prepared, Settings, prepare
 from nova_bench.prices import Price, missing_price, price_files
@@ -88,6 +90,11 @@ def estimate_run(
     prices: Path | str | None = None,
     cache: Path | str | None = None,
     show_text: bool = False,
+    judges: Sequence[Answerer] = (),
+    judge_options: Mapping[str, str] | None = None,
+    judge_params: Mapping[str, Any] | None = None,
+    judge_repeats: int = 1,
+    allow_self_judge: bool = False,
 ) -> dict[str, Any]:
     """Return what `evaluate` with the same arguments would ask and about cost: the document of ``run --dry-run --json``.
 
@@ -106,6 +113,11 @@ def estimate_run(
         prices: A price file.
         cache: A folder with answers of other runs.
         show_text: Show the first request's texts also where they are gated.
+        judges: As in `evaluate`, and so are the others: made ready, and not asked.
+        judge_options: Options of the judges' adapters.
+        judge_params: Generation parameters of the judges.
+        judge_repeats: How often each judge would be asked about an answer.
+        allow_self_judge: Whether the model under test may be its own judge.
 
     Raises:
         NovaBenchError: Anything that would keep the run from starting.
@@ -119,10 +131,26 @@ def estimate_run(
     if cache is not None:
         check_cacheable(model)
 
+    judging = Judging(
+        judges,
+        options=judge_options,
+        params=judge_params,
+        repeats=judge_repeats,
+        allow_self_judge=allow_self_judge,
+        allow_hosted=True,  # as for the model it is a note: nothing is sent
+        prices=prices,
+        settings=settings,
+    )
+
     def check(task: Task, ready: Model, opened: Data | None, price: Price | None) -> None:
-        if opened is not None:
+        judging.check(task, ready, opened, task.name)
+        for one in [ready, *judging.models] if opened is not None else ():
             try:
-                check_hosted(task.data, ready, is_allowed=allow_hosted or opened.is_synthetic)
+                check_hosted(
+                    task.data,
+                    one,
+                    is_allowed=allow_hosted or (opened is not None and opened.is_synthetic),
+                )
             except UsageError as error:
                 notes.append(str(error))
 
@@ -145,6 +173,11 @@ def estimate_run(
     if cache is not None and Path(cache).is_dir():
         kept = ResponseCache(Path(cache), made.model, is_gated=made.is_gated, is_written=False)
     tally = _count(made, kept)
+    try:
+        asked = judge_requests(made.plan, made.folder, judging, input_tokens)
+    finally:
+        judging.close()
+    notes += judging.notes(made.plan.task)
     if tally.unusable:
         notes.append(f"{tally.unusable} requests cannot be made, because their rows or pictures are damaged")
     return {
@@ -162,6 +195,7 @@ def estimate_run(
         "estimate": _estimate(
             tally, made, missing_price(made.model.name, price_files(settings.config, prices))
         ),
+        "judges": asked,
         "options": {key: _shown(value) for key, value in made.model.options.items()},
         "first_request": None
         if tally.first is None

@@ -16,6 +16,7 @@ import numpy as np
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.fairness_json import comparison_json, plain_json
 from nova_bench.fairness_pairs import correct, pair
+from nova_bench.fairness_unjudged import count_unjudged
 from nova_bench.fairness_words import sentence
 from nova_bench.signature import seal
 from nova_bench.stats import Comparison, compare_table
@@ -94,19 +95,21 @@ class Lines(NamedTuple):
         table: All lines, failed ones included.
         worst: The same with each failed line as the worst answer; None where none failed, or the worst is not known.
         best: The same with each as the best answer.
+        unjudged: The lines that a judge left without a verdict for good: in none of the three, and counted.
     """
 
     table: Table
     worst: Table | None
     best: Table | None
+    unjudged: Table | None = None
 
     def with_intersection(self, attribute: str) -> Lines:
         """Return the rows with an attribute among their groups that is made of others."""
-        worst, best = (
+        worst, best, unjudged = (
             None if table is None else with_intersection(table, attribute)
-            for table in (self.worst, self.best)
+            for table in (self.worst, self.best, self.unjudged)
         )
-        return Lines(with_intersection(self.table, attribute), worst, best)
+        return Lines(with_intersection(self.table, attribute), worst, best, unjudged)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -302,13 +305,16 @@ def _entry(
     remedy = subject.missing(metric)
     signature = subject.signature(metric)
     fair = {key: value for key, value in settings.json().items() if key != "level"}
-    said = [remedy or comparison.note, *(subject.notes.get(part) for part in parts_of(attribute))]
+    record = comparison_json(metric, comparison, remedy)
+    lines = subject.lines(metric).with_intersection(attribute)
+    left_out = None if lines.unjudged is None else count_unjudged(record, lines.table, lines.unjudged)
+    said = [remedy or comparison.note, left_out, *(subject.notes.get(part) for part in parts_of(attribute))]
     return {
         "task": subject.task,
         "model": subject.model,
         "run": subject.label,
         "headline": metric.name == subject.headline,
-        **comparison_json(metric, comparison, remedy),
+        **record,
         "signature": seal(
             {
                 **signature["protocol"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from nova_bench.errors import UsageError
 from nova_bench.fairness_json import paired_json
 from nova_bench.fairness_words import paired_sentence
-from nova_bench.stats import Comparison, Paired, compare_models, holm
+from nova_bench.stats import Comparison, Paired, compare_groups, compare_models, holm
 
 Entry = dict[str, Any]
 
@@ -88,9 +89,46 @@ def _paired(entry: Entry, other: Entry, mine: Comparison, theirs: Comparison) ->
     if lacking := _lacking((entry, mine), (other, theirs)):
         return f"{lacking} has no {entry['metric']}"
     try:
-        return compare_models(theirs, mine)
+        said = None
+        if entry["signature"]["protocol"].get("judge"):
+            mine, theirs, said = _both_judged(mine, theirs)
+        found = compare_models(theirs, mine)
     except UsageError as error:
         return str(error)
+    if said is None:
+        return found
+    return dataclasses.replace(found, note="; ".join(each for each in (found.note, said) if each))
+
+
+def _both_judged(a: Comparison, b: Comparison) -> tuple[Comparison, Comparison, str | None]:
+    """Return two comparisons over the lines that neither run's judge left without a verdict, and the sentence that says so."""
+    assert a.basis is not None  # `compare_table` gives one
+    assert b.basis is not None
+    tables = [comparison.basis.table for comparison in (a, b) if comparison.basis is not None]
+    keys = [list(zip(table.id.tolist(), table.repeat.tolist(), strict=True)) for table in tables]
+    common = set(keys[0]) & set(keys[1])
+    if len(common) == len(keys[0]) == len(keys[1]):
+        return a, b, None
+    settings = a.basis.settings
+    again = [
+        compare_groups(
+            table.take(np.array([key in common for key in known], dtype=bool)),
+            a.basis.metric,
+            a.attribute,
+            lam=settings.lam,
+            deviation=settings.deviation,
+            weights=settings.weights,
+            es_alpha=settings.es_alpha,
+            min_patients=settings.min_patients,
+            resamples=settings.resamples,
+            permutations=settings.permutations,
+            seed=settings.seed,
+            alpha=settings.alpha,
+        )
+        for table, known in zip(tables, keys, strict=True)
+    ]
+    left = len(set(keys[0]) ^ set(keys[1]))
+    return again[0], again[1], f"without {left} answers that are unjudged in one of the runs"
 
 
 def _lacking(*sides: tuple[Entry, Comparison]) -> str | None:

@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_bench.counterfactual import SWAPPED, counterfactuals, demographics_of
+from nova_bench.counterfactual import SWAPPED, counterfactuals, demographics_of, scored_metrics
 from nova_bench.errors import UsageError
 from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document, listed, parts_of
 from nova_bench.fairness_json import plain_json
 from nova_bench.identity import versions
+from nova_bench.judged_rows import JudgedMetric
 from nova_bench.report import caution, cell_signature
 from nova_bench.run import Run, find_runs, open_run
+from nova_bench.score import Scored
 from nova_bench.types import Metric
 
 
@@ -84,10 +86,23 @@ def _labels(runs: Sequence[tuple[str, str, str]]) -> list[str]:
 
 def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
     task, scored = run.plan.task, run.scored
-    lines = Lines(scored.table, scored.worst, scored.best)
+    plain = Lines(scored.table, scored.worst, scored.best)
+    judged = {one.metric.name: one for one in scored_metrics(run)}
+    of_judges: dict[tuple[str, ...], Lines] = {}
     known = versions()
 
+    def lines(metric: Metric) -> Lines:
+        one = judged.get(metric.name)
+        if one is None:
+            return plain
+        key = (one.asked.name, *(judge.name for judge in one.judges))
+        if key not in of_judges:
+            of_judges[key] = _judged_lines(one, scored)
+        return of_judges[key]
+
     def missing(metric: Metric) -> str | None:
+        if metric.name in judged and not set(metric.needs) <= set(scored.table.columns):
+            return "no answer was judged"
         return next((scored.missing[column] for column in metric.needs if column in scored.missing), None)
 
     def signature(metric: Metric) -> Mapping[str, Any]:
@@ -99,6 +114,7 @@ def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
             seed=settings.seed,
             versions=known,
             remote_code=run.remote_code,
+            judged=judged.get(metric.name),
         )
 
     return Subject(
@@ -108,11 +124,19 @@ def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
         folder=str(run.folder),
         caution=caution(run.plan, run.remote_code),
         headline=task.headline,
-        metrics=task.metrics,
+        metrics=(*task.plain_metrics, *(one.metric for one in judged.values())),
         attributes=task.demographics,
-        lines=lambda metric: lines,
+        lines=lines,
         missing=missing,
         signature=signature,
         notes={},
         is_synthetic=run.plan.data.is_synthetic,
     )
+
+
+def _judged_lines(one: JudgedMetric, scored: Scored) -> Lines:
+    """Return the lines that a judge's metrics read: those that wait for a verdict are failed, those that have none for good left out."""
+    left = one.is_unjudged(scored.table)
+    worst, best = (None if table is None else table.take(~left) for table in (scored.worst, scored.best))
+    table = one.with_waiting_failed(scored.table)
+    return Lines(table.take(~left), worst, best, scored.table.take(left))

@@ -284,7 +284,7 @@ def states(entries: Sequence[Entry]) -> list[str]:
     groups = [group for entry in entries for _, group, _ in group_rows(entry)]
     return [
         state
-        for state in ("failed", "refused", "unparsed", "truncated", "rejected")
+        for state in ("failed", "refused", "unparsed", "truncated", "rejected", "unjudged")
         if state in ("failed", "refused", "unparsed") or any(g["counts"].get(state) for g in groups)
     ]
 

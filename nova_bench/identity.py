@@ -82,6 +82,21 @@ def start_of(
     }
 
 
+def judge_start(model: Model, command: Sequence[str]) -> dict[str, Any]:
+    """Return what is recorded of one start of a judge; nothing here decides whether its verdicts count.
+
+    Args:
+        model: The judge.
+        command: The command line.
+    """
+    transport = {key: value for key, value in model.options.items() if key not in model.identity}
+    return {
+        "command": [without_credentials(word) for word in command],
+        "transport": {key: without_credentials(str(value)) for key, value in transport.items()},
+        "versions": {**versions(), **_installed(_ENGINES)},
+    }
+
+
 def without_credentials(text: str) -> str:
     """Return a text without what stands before the @ of an address, and without values of key-like query fields."""
     text = re.sub(r"(?<=://)[^/@\s]+@", "", text)

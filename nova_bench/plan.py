@@ -14,7 +14,7 @@ from nova_bench.errors import DataError, UsageError
 from nova_bench.images import DigestIndex, Image
 from nova_bench.signature import beyond_text, params_text, request_hash
 from nova_bench.task import Task, Variant
-from nova_bench.types import Card, GenParams, Prompt, Request, Sample
+from nova_bench.types import Card, Context, GenParams, Prediction, Prompt, Request, Response, Sample
 
 SEED = 0
 """Seed of `limit` and of the shuffled-image control; both are part of the protocol."""
@@ -118,6 +118,18 @@ class Plan:
     def shown_image(self, sample: Sample) -> tuple[Image, ...]:
         """Return the images that the model is shown for a sample, which the ``image`` control may have changed."""
         return self._as_asked(sample).images
+
+    def predict(self, sample: Sample, response: Response) -> Prediction:
+        """Return what the task's parser reads in a response.
+
+        Boxes are read relative to the picture that was sent, in the size of the sample's own.
+
+        Raises:
+            DataError: An image that has to be measured cannot be read.
+        """
+        stored = tuple(image.size for image in sample.images)
+        sent = response.image_sizes or tuple(image.size for image in self.shown_image(sample)) or stored
+        return self.task.parse(response, Context(self.card.frame, self.card.think, stored, sent))
 
     @cached_property
     def n_samples(self) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from nova_bench.judge import rubric_id
+from nova_bench.report import MOST_UNJUDGED
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -55,6 +59,7 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
         parts.append(Text(title, style="bold"))  # a table's own title would be folded to the table's width
         parts.append(_metrics(overall))
         parts.append(_states(first))
+        parts += judged(document)
     if document["warnings"]:
         parts.append(
             Text(
@@ -84,8 +89,18 @@ def _metrics(cells: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("95% interval")
     table.add_column("note", style="dim", overflow="fold")
     for cell in cells:
-        table.add_row(Text(cell["metric"]), _value(cell), Text(spread(cell)), Text(cell["note"] or ""))
+        table.add_row(Text(cell["metric"]), _value(cell), Text(spread(cell)), Text(_note(cell)))
     return table
+
+
+def _note(cell: Mapping[str, Any]) -> str:
+    """Return a cell's note, and which of its answers have no verdict."""
+    told = [
+        f"{count} {word}"
+        for key, word in (("unjudged", "unjudged"), ("judge_failed", "wait for a verdict"))
+        if (count := cell["counts"].get(key))
+    ]
+    return "; ".join([*([cell["note"]] if cell["note"] else []), *told])
 
 
 def _states(cell: Mapping[str, Any]) -> Text:
@@ -183,6 +198,8 @@ def task_page(task: Any) -> Iterator[RenderableType]:
         ("name", "better", "what it is"),
         [(m.name, "higher" if m.higher_is_better else "lower", m.about) for m in task.metrics],
     )
+    for judge in task.judges:
+        yield from rubric_page(task, judge)
     yield listing("known doubts", ("",), [(doubt,) for doubt in task.doubts])
     if task.references:
         yield _references(
@@ -198,6 +215,41 @@ def task_page(task: Any) -> Iterator[RenderableType]:
                 for r in task.references
             ]
         )
+
+
+def rubric_page(task: Any, judge: Any) -> Iterator[RenderableType]:
+    """Yield what `show TASK` says of one judge: the rubric as it is sent, word by word, and the schema of its verdict."""
+    columns = {column for scorer in task.scorers if scorer.judge is judge for column in scorer.columns}
+    metrics = [metric.name for metric in task.metrics if columns & set(metric.needs)]
+    yield Text(f"\nrubric {rubric_id(judge)}", style="bold")
+    yield Text(
+        f"for {', '.join(metrics)}; asked with temperature {judge.temperature:g} and max_tokens {judge.max_tokens:,}; only with --judge"
+    )
+    yield Text(judge.rubric)
+    yield Text(f"verdict: {json.dumps(judge.schema, ensure_ascii=False)}")
+
+
+def judged(document: Mapping[str, Any]) -> Iterator[Text]:
+    """Yield a line for each judge of a report: who, by which rubrics, how often, and how many answers are unjudged or wait."""
+    for judge in document["judges"]:
+        share = judge["unjudged_share"]
+        said = f"judge {judge['name']}: rubrics {', '.join(judge['rubrics'])}; repeats {judge['repeats']}; "
+        said += f"unjudged {judge['unjudged']} of {judge['lines']}" + (
+            "" if share is None else f" ({100 * share:.1f}%)"
+        )
+        shown = Text(said + ("; it is the model under test" if judge["self"] else ""))
+        if judge["too_many_unjudged"]:
+            shown.append(
+                f"\nmore than {100 * MOST_UNJUDGED:g}% are unjudged: too many for a submission",
+                style="yellow",
+            )
+        if judge["judge_failed"]:
+            shown.append(
+                f"\nincomplete: {judge['judge_failed']} answers wait for a verdict of {judge['name']} and are not scored in its columns. "
+                "Give the same command again to ask for them.",
+                style="yellow",
+            )
+        yield shown
 
 
 def console(*, to_stderr: bool = False) -> Console:

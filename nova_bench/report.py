@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nova_bench.judge import rubric_id
+from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_metrics
 from nova_bench.plan import Limit, Plan
 from nova_bench.score import Scored
 from nova_bench.signature import params_json, sign
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from nova_bench.table import Table
 
 SCHEMA_VERSION = 1
+MOST_UNJUDGED = 0.01
+"""Share of a judge's answers that may be unjudged in a submission."""
 
 
 def cells(
@@ -43,6 +47,11 @@ def cells(
         remote_code: Whose own Python code ran as part of the model, if any did.
     """
     made: list[Cell] = []
+    judged = judged_metrics(plan.task, [account.asked for account in scored.judges.values()])
+    wanted: list[tuple[Metric, JudgedMetric | None]] = [
+        *((metric, None) for metric in plan.task.plain_metrics),
+        *((one.metric, one) for one in judged),
+    ]
     signatures = {
         metric.name: cell_signature(
             plan,
@@ -52,14 +61,18 @@ def cells(
             seed=seed,
             versions=versions or {},
             remote_code=remote_code,
+            judged=one,
         )
-        for metric in plan.task.metrics
+        for metric, one in wanted
     }
     for name, key, mask in _slices(plan.task, scored.table):
-        part = _Part(scored, mask, key, resamples, seed)
-        made += [
-            part.cell(plan, metric, model, name, signatures[metric.name]) for metric in plan.task.metrics
-        ]
+        parts: dict[object, _Part] = {}
+        for metric, one in wanted:
+            # Metrics of one judge on the same rubrics see the same lines, and share the weights of their resamples.
+            which = None if one is None else (one.asked.name, tuple(judge.name for judge in one.judges))
+            if which not in parts:
+                parts[which] = _Part(scored, mask, key, resamples, seed, one)
+            made.append(parts[which].cell(plan, metric, model, name, signatures[metric.name]))
     return made
 
 
@@ -75,20 +88,35 @@ def _slices(task: Task, table: Table) -> Iterator[tuple[str, tuple[str, ...], np
 
 
 class _Part:
-    """The lines of one slice, and the weights that all metrics on it share."""
+    """The lines of one slice (of one judge those that it judged), and the weights that all metrics on it share."""
 
     def __init__(
-        self, scored: Scored, mask: np.ndarray, key: tuple[str, ...], resamples: int, seed: int
+        self,
+        scored: Scored,
+        mask: np.ndarray,
+        key: tuple[str, ...],
+        resamples: int,
+        seed: int,
+        judged: JudgedMetric | None,
     ) -> None:
         whole = scored.table.take(mask)
         failed = np.asarray(whole.status == "failed")
+        counts: dict[str, int] = {status: int((whole.status == status).sum()) for status in STATUSES}
+        unjudged = np.zeros(len(whole), dtype=bool)
+        if judged is not None:
+            states = judged.states(whole)
+            waiting = ~failed & ((states == JUDGE_FAILED) | np.isnan(states))
+            unjudged = states == UNJUDGED
+            counts |= {"unjudged": int(unjudged.sum()), "judge_failed": int(waiting.sum())}
+            failed = failed | waiting
         self.missing, self.key, self.resamples, self.seed = scored.missing, key, resamples, seed
-        self.table = whole.take(~failed)
+        self.table = whole.take(~failed & ~unjudged)
         self.n = len(set(whole.id))
         self.n_failed = len(set(whole.id[failed]))
-        self.counts: dict[str, int] = {status: int((whole.status == status).sum()) for status in STATUSES}
-        self.worst = scored.worst.take(mask) if self.n_failed and scored.worst is not None else None
-        self.best = scored.best.take(mask) if self.n_failed and scored.best is not None else None
+        self.counts = counts
+        worst, best = scored.worst, scored.best
+        self.worst = worst.take(mask).take(~unjudged) if self.n_failed and worst is not None else None
+        self.best = best.take(mask).take(~unjudged) if self.n_failed and best is not None else None
         self.n_clusters = len(set(self.table.cluster))
         self._weights: np.ndarray | None = None
 
@@ -116,7 +144,9 @@ class _Part:
         if absent:
             return None, None, None, self.missing[absent[0]]
         if not len(self.table):
-            return None, None, None, "no sample was answered" if self.n else "no samples"
+            return None, None, None, self._nothing()
+        if not set(metric.needs) <= set(self.table.columns):
+            return None, None, None, "no answer was judged"
         if metric.infer and metric.sums is None and self._weights is None:
             # All metrics of a slice see the same resamples; drawing them once is most of the time saved.
             self._weights = resampling_weights(
@@ -126,6 +156,13 @@ class _Part:
             self.table, metric, resamples=self.resamples, seed=self.seed, key=self.key, weights=self._weights
         )
         return found.value, found.low, found.high, found.note
+
+    def _nothing(self) -> str:
+        """Return why a slice has no line to make a number of."""
+        if not self.n:
+            return "no samples"
+        is_judges_fault = self.counts.get("unjudged") or self.counts.get("judge_failed")
+        return "no answer was judged" if is_judges_fault else "no sample was answered"
 
     def _bounds(self, metric: Metric) -> tuple[float | None, float | None] | None:
         """Return the value if all failed samples were the worst answers, and if all were the best."""
@@ -154,6 +191,7 @@ def cell_signature(
     seed: int,
     versions: Mapping[str, str],
     remote_code: Mapping[str, str] | None,
+    judged: JudgedMetric | None = None,
 ) -> dict[str, Any]:
     """Return the signature that all cells of one metric of a run share.
 
@@ -165,6 +203,7 @@ def cell_signature(
         seed: Of the cluster bootstrap.
         versions: Packages that had a part in the numbers.
         remote_code: Whose own Python code ran as part of the model, if any did.
+        judged: The metric with its judge, where it needs one.
     """
     method = "none" if not metric.infer else "exact" if metric.sums is not None else "bootstrap"
     provenance = {
@@ -184,6 +223,10 @@ def cell_signature(
         "versions": dict(versions),
         "remote_code": None if remote_code is None else dict(remote_code),
     }
+    judge = None
+    if judged is not None:
+        judge = judged.signature()
+        provenance["judge_models"] = dict(scored.judges[judged.asked.name].models)
     return sign(
         plan.task,
         plan.variant,
@@ -194,6 +237,7 @@ def cell_signature(
         template_hash=scored.template_hash,
         scorer_versions=scored.scorer_versions,
         provenance=provenance,
+        judge=judge,
     )
 
 
@@ -248,6 +292,21 @@ def report_json(
         "cells": [cell_json(cell) for cell in made],
         "warnings": dict(scored.warnings),
         "models": dict(scored.models),
+        "judges": [
+            {
+                "name": name,
+                "repeats": account.asked.repeats,
+                "self": account.asked.is_self,
+                "models": dict(account.models),
+                "lines": int(scored.answered.sum()),
+                "unjudged": account.unjudged,
+                "unjudged_share": unjudged_share(account.unjudged, int(scored.answered.sum())),
+                "too_many_unjudged": account.unjudged > MOST_UNJUDGED * int(scored.answered.sum()),
+                "judge_failed": account.failed,
+                "rubrics": [rubric_id(judge) for judge in task.judges],
+            }
+            for name, account in scored.judges.items()
+        ],
         "references": [
             {
                 "model": reference.model,
@@ -261,6 +320,11 @@ def report_json(
             for reference in task.references
         ],
     }
+
+
+def unjudged_share(unjudged: int, lines: int) -> float | None:
+    """Return the share of answered lines that a judge left without a verdict for good; None where none was answered."""
+    return rounded(unjudged / lines) if lines else None
 
 
 def caution(plan: Plan, remote_code: Mapping[str, str] | None = None) -> str | None:

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,9 @@ from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
+from nova_bench.judge_log import VERDICTS, asked_judges, check_no_judge, is_judges
+from nova_bench.judged_rows import JudgedMetric, judged_metrics
+from nova_bench.judging import Judging
 from nova_bench.plan import Limit, Plan
 from nova_bench.prepare import Answerer, Settings, prepare
 from nova_bench.prices import Price, find_price, missing_price, price_files
@@ -109,6 +112,8 @@ class Run:
         report = report_json(self.plan, self.scored, made, self.remote_code)
         write_json(self.folder / REPORT, report)
         self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
+        for name, account in self.scored.judges.items():
+            self._usage[f"judge {name}"] = account.ledger.json(name, account.asked.price)
         write_json(self.folder / USAGE, {"usage": self._usage, "report_state": state})
         return report
 
@@ -124,19 +129,20 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every sample of the plan was answered."""
-        return not self.scored.reasons
+        """Whether every sample of the plan was answered, and judged by every judge that was asked."""
+        return not self.scored.reasons and not any(one.failed for one in self.scored.judges.values())
+
+    @property
+    def judged_metrics(self) -> list[JudgedMetric]:
+        """The metrics that need a judge, under the name of each judge that was asked."""
+        return judged_metrics(self.plan.task, asked_judges(self.folder))
 
     def _state(self, resamples: int, seed: int) -> str:
         """Return a digest of all that a report is made from: the answers, the code and the settings."""
-        log = self.folder / RESPONSES
-        answers = ""
-        if log.exists():
-            with log.open("rb") as file:
-                answers = hashlib.file_digest(file, "sha256").hexdigest()
         return digest(
             [
-                answers,
+                _file_digest(self.folder / RESPONSES),
+                [[one.state(), _file_digest(one.folder / VERDICTS)] for one in asked_judges(self.folder)],
                 self.plan.data.digest,
                 code_digest(),
                 self.plan.spelling,
@@ -148,6 +154,13 @@ class Run:
                 None if self.price is None else self.price.json(),
             ]
         )
+
+
+def _file_digest(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def evaluate(
@@ -167,6 +180,11 @@ def evaluate(
     budget: Budget | None = None,
     prices: Path | str | None = None,
     cache: Path | str | None = None,
+    judges: Sequence[Answerer] = (),
+    judge_options: Mapping[str, str] | None = None,
+    judge_params: Mapping[str, Any] | None = None,
+    judge_repeats: int = 1,
+    allow_self_judge: bool = False,
 ) -> Run:
     """Run a model on a task, or continue the run where one is there already.
 
@@ -186,6 +204,11 @@ def evaluate(
         budget: Limits: ``nb.Budget(max_cost=5)``. One object may be shared by several runs, and limits them together.
         prices: A price file, asked before ``prices.toml`` of the configuration folder.
         cache: A folder with the answers of other runs; what it holds is not asked again. For models that are given by name.
+        judges: Who judges the answers as they arrive: each as `model`. Without one the columns that need a judge are absent.
+        judge_options: Options of the judges' adapters, as texts.
+        judge_params: ``max_tokens`` and ``temperature`` of the judges, over the rubrics' own.
+        judge_repeats: How often each judge is asked about an answer.
+        allow_self_judge: Whether the model under test may be its own judge; the signature says so.
 
     Returns:
         The run; ``run.progress.error`` holds what ended it early.
@@ -200,6 +223,17 @@ def evaluate(
     settings = settings or Settings()
     if cache is not None:
         check_cacheable(model)
+    judging = Judging(
+        judges,
+        options=judge_options,
+        params=judge_params,
+        repeats=judge_repeats,
+        allow_self_judge=allow_self_judge,
+        allow_hosted=allow_hosted,
+        budget=budget,
+        prices=prices,
+        settings=settings,
+    )
 
     def check(task: Task, ready: Model, opened: Data | None, price: Price | None) -> None:
         check_hosted(
@@ -208,6 +242,7 @@ def evaluate(
         if budget is not None and budget.max_cost is not None and price is None:
             missing = missing_price(ready.name, price_files(settings.config, prices))
             raise UsageError(f"--max-cost cannot be kept: {missing}")
+        judging.check(task, ready, opened, task.name)
 
     made = prepare(
         task,
@@ -228,6 +263,7 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         if isinstance(model, str):  # made here, so freed here: the next run may need the memory of a GPU
             stack.callback(ready.close)
+        stack.callback(judging.close)
         folder.mkdir(parents=True, exist_ok=True)
         join_identity(
             folder,
@@ -235,8 +271,17 @@ def evaluate(
             start_of(plan, ready, data, settings.command, made.price),
         )
         progress = ask(
-            plan, ready, folder, watch=watch, total=_total(plan), budget=budget, price=made.price, cache=kept
+            plan,
+            ready,
+            folder,
+            watch=watch,
+            total=_total(plan),
+            budget=budget,
+            price=made.price,
+            cache=kept,
+            judges=judging.stages(plan, folder, is_gated=made.is_gated),
         )
+        progress.messages += judging.notes(plan.task)
         if progress.error is None:
             progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
     return Run(folder, plan, ready.name, progress, made.price, remote_code(ready.identity))
@@ -303,11 +348,12 @@ def find_runs(folder: Path) -> list[Path]:
     """Return the folder itself where it holds a run, else all runs below it.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or it is a judge's folder.
     """
+    check_no_judge(folder)
     if (folder / MANIFEST).exists():
         return [folder]
-    below = sorted(path.parent for path in folder.rglob(MANIFEST)) if folder.is_dir() else []
+    below = sorted(path.parent for path in folder.rglob(MANIFEST) if not is_judges(path.parent))
     if not below:
         raise UsageError(
             f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"

@@ -150,14 +150,15 @@ class RunLog:
     Args:
         folder: The run's folder; made when opened for append.
         append: Take the lock, mend a torn end and allow `append`; otherwise only read what is whole.
+        name: The file's; a judge's log has another.
 
     Raises:
         LogError: Another process is writing this run, or a line in the middle is damaged.
     """
 
-    def __init__(self, folder: Path, *, append: bool = False) -> None:
+    def __init__(self, folder: Path, *, append: bool = False, name: str = RESPONSES) -> None:
         self.folder = folder
-        self.path = folder / RESPONSES
+        self.path = folder / name
         self._write = -1
         self._lock_file = -1
         self._lock = threading.Lock()
@@ -227,6 +228,18 @@ class RunLog:
             LogError: A line is damaged.
         """
         index = Index()
+        for entry, record in self.records():
+            index.add(record["id"], entry)
+            if see is not None:
+                see(record)
+        return index
+
+    def records(self) -> Iterator[tuple[Entry, dict[str, Any]]]:
+        """Yield every record with its place, in the order of the log.
+
+        Raises:
+            LogError: A line is damaged.
+        """
         decode = (
             json.JSONDecoder().raw_decode
         )  # json.loads guesses an encoding and looks for blanks, line by line
@@ -238,19 +251,23 @@ class RunLog:
                 entry = Entry(
                     offset, len(line), bytes.fromhex(record["request"]), record["finish"] != "error"
                 )
-                index.add(record["id"], entry)
-                if see is not None:
-                    see(record)
+                if not isinstance(record["id"], str):
+                    raise TypeError("its id is no text")
             except (ValueError, KeyError, TypeError) as error:
                 raise LogError(
                     f"{self.path} line {number} is damaged ({type(error).__name__}: {error}). Every line is one JSON record; "
                     "restore the file from a copy, or delete that line to have its sample asked again"
                 ) from None
-        return index
+            yield entry, record
 
     def read(self, entry: Entry) -> Response:
         """Return the response that an index entry points to."""
-        return response_of(json.loads(os.pread(self._read, entry.length, entry.offset)))
+        return response_of(self.record(entry))
+
+    def record(self, entry: Entry) -> dict[str, Any]:
+        """Return the record that an index entry points to."""
+        found: dict[str, Any] = json.loads(os.pread(self._read, entry.length, entry.offset))
+        return found
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield (line number, offset, line) of all whole lines; a last line without a newline is being written, or torn."""
@@ -292,7 +309,7 @@ class RunLog:
             return
         torn = self.folder / "torn"
         torn.mkdir(exist_ok=True)
-        (torn / f"{RESPONSES}.{end}").write_bytes(tail)
+        (torn / f"{self.path.name}.{end}").write_bytes(tail)
         os.ftruncate(self._write, end)
 
 

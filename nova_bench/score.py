@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import sys
@@ -14,11 +15,21 @@ import numpy as np
 
 from nova_bench.budget import Ledger
 from nova_bench.errors import DataError
+from nova_bench.imputed import imputed_tables
+from nova_bench.judge_log import Asked, VerdictLog, asked_judges
+from nova_bench.judged_rows import (
+    JUDGE_FAILED,
+    UNJUDGED,
+    Bench,
+    judged_columns,
+    spread_column,
+    state_column,
+)
 from nova_bench.plan import Plan, Unusable
 from nova_bench.runlog import RunLog
 from nova_bench.signature import template
-from nova_bench.table import Ragged, Table, build_columns, stack_columns
-from nova_bench.types import Context, Item, Prediction, Response, Sample, Scorer
+from nova_bench.table import Ragged, Table, build_columns
+from nova_bench.types import Item, Judge, Prediction, Response, Sample, Scorer
 
 _CHUNK = 2048
 """Items handed to a scorer at once: enough for one that works in batches, little enough for flat memory."""
@@ -49,11 +60,28 @@ class Scored:
     ledger: Ledger
     """What all records of the log cost, those that count for nothing as well."""
     ignored: int
+    judges: Mapping[str, JudgeAccount]
+    """Judge's name to what is known of its part."""
 
     @property
     def answered(self) -> np.ndarray:
         """Boolean array (n,): lines that are no failures."""
         return np.asarray(self.table.status != "failed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgeAccount:
+    """One judge's part in a run's rows."""
+
+    asked: Asked
+    ledger: Ledger
+    """What all records of its log cost."""
+    models: Mapping[str, int]
+    """Model names as the vendor gave them, with how many verdicts came from each."""
+    unjudged: int
+    """Lines without a verdict for good, by some rubric."""
+    failed: int
+    """Lines that wait for a verdict."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +94,7 @@ class _Line:
     groups: Mapping[str, str | None]
     sample: Sample | None
     base: str | None = None
+    request: str = ""
 
 
 @dataclass(slots=True)
@@ -81,27 +110,41 @@ class _Tally:
 
 
 def score(plan: Plan, log: RunLog) -> Scored:
-    """Score every answer in the log that belongs to the plan.
+    """Score every answer in the log that belongs to the plan, with the verdicts of all judges that were asked.
 
     Args:
         plan: The plan of the run.
-        log: Its log, open for reading.
+        log: Its log, open for reading; the judges' lie below its folder.
 
     Raises:
         LogError: The log is damaged.
         DataError: The data set cannot be read.
     """
     scorers, missing = _available(plan.task.scorers)
+    plain = [scorer for scorer in scorers if scorer.judge is None]
+    judged = [scorer for scorer in scorers if scorer.judge is not None]
     tally = _Tally()
     tables: list[Table] = []
-    failed: list[_Line] = []
-    for chunk in _chunks(_predictions(plan, log, tally)):
-        failed += [line for line, item in chunk if item is None]
-        tables.append(_chunk_table(scorers, chunk))
+    open_lines: list[tuple[int, Sample | None]] = []
+    with contextlib.ExitStack() as stack:
+        asked = asked_judges(log.folder) if judged else []
+        benches = [Bench(one, stack.enter_context(VerdictLog(one.folder))) for one in asked]
+        start = 0
+        for chunk in _chunks(_predictions(plan, log, tally)):
+            made = _chunk_table(plain, judged, benches, chunk)
+            is_open = np.asarray(made.status == "failed")
+            for bench in benches:
+                for judge in plan.task.judges:
+                    states = made.columns.get(state_column(judge, bench.name))
+                    if isinstance(states, np.ndarray):
+                        is_open = is_open | (states == JUDGE_FAILED)
+            open_lines += [(start + int(i), chunk[i][0].sample) for i in np.flatnonzero(is_open)]
+            tables.append(made)
+            start += len(chunk)
     plan.digests.save()
     whole = Table.stack(_with_columns(tables))
     order = np.lexsort((whole.repeat, whole.id.astype(str)))
-    worst, best = _bounds(whole, failed, scorers)
+    worst, best = imputed_tables(whole, open_lines, plain, judged, benches)
     return Scored(
         table=whole.take(order),
         worst=None if worst is None else worst.take(order),
@@ -117,6 +160,17 @@ def score(plan: Plan, log: RunLog) -> Scored:
         reasons=tally.reasons,
         ledger=tally.ledger,
         ignored=tally.ignored,
+        judges={bench.name: _account(bench, plan.task.judges, whole) for bench in benches},
+    )
+
+
+def _account(bench: Bench, judges: Sequence[Judge], whole: Table) -> JudgeAccount:
+    columns = [whole.columns.get(state_column(judge, bench.name)) for judge in judges]
+    states = [column for column in columns if isinstance(column, np.ndarray)]
+    least = np.min(states, axis=0) if states else np.zeros(0)
+    unjudged, failed = int((least == UNJUDGED).sum()), int((least == JUDGE_FAILED).sum())
+    return JudgeAccount(
+        bench.asked, bench.log.ledger, dict(sorted(bench.log.models.items())), unjudged, failed
     )
 
 
@@ -165,6 +219,7 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
                 sample,
                 sample.base,
             )
+            line.request = request.id
             try:
                 if unreadable is not None:
                     raise unreadable
@@ -179,13 +234,13 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
                     )
                     yield line, None
                     continue
-                prediction = plan.task.parse(response, _context(plan, sample, response))
+                prediction = plan.predict(sample, response)
             except DataError as error:
                 tally.reasons[request.id] = str(error)
                 yield line, None
                 continue
             _count(tally, response, prediction)
-            line.status, line.sample = prediction.status, None
+            line.status = prediction.status
             yield line, Item(sample, prediction, request.repeat)
 
 
@@ -196,13 +251,6 @@ def _groups(sample: Sample) -> tuple[Mapping[str, str | None], DataError | None]
         return {name: value and sys.intern(value) for name, value in sample.groups.items()}, None
     except DataError as error:
         return {}, error
-
-
-def _context(plan: Plan, sample: Sample, response: Response) -> Context:
-    """Return what the parser may know; boxes are read relative to the picture that was sent, in the size of the sample's own."""
-    stored = tuple(image.size for image in sample.images)
-    sent = response.image_sizes or tuple(image.size for image in plan.shown_image(sample)) or stored
-    return Context(plan.card.frame, plan.card.think, stored, sent)
 
 
 def _count(tally: _Tally, response: Response, prediction: Prediction) -> None:
@@ -222,30 +270,48 @@ def _chunks(stream: Iterator[tuple[_Line, Item | None]]) -> Iterator[list[tuple[
     yield chunk
 
 
-def _chunk_table(scorers: Sequence[Scorer], chunk: Sequence[tuple[_Line, Item | None]]) -> Table:
-    """Return the table of a chunk of lines: one row an answered line, with the columns of all scorers."""
+def _chunk_table(
+    plain: Sequence[Scorer],
+    judged: Sequence[Scorer],
+    benches: Sequence[Bench],
+    chunk: Sequence[tuple[_Line, Item | None]],
+) -> Table:
+    """Return the table of a chunk of lines: one row an answered line, with the columns of all scorers and judges."""
     items = [item for _, item in chunk if item is not None]
-    columns = [column for scorer in scorers for column in scorer.columns]
+    columns = [column for scorer in plain for column in scorer.columns]
     rows: list[dict[str, Any]] = [{} for _ in items]
-    for scorer in scorers if items else ():
+    for scorer in plain if items else ():
         for row, made in zip(rows, scorer.rows(items), strict=True):
             row.update(made)
     answered = np.array([item is not None for _, item in chunk], dtype=bool)
     built = build_columns(rows, columns) if rows else {}
+    if items:
+        requests = [line.request for line, item in chunk if item is not None]
+        for bench in benches:
+            built.update(judged_columns(judged, bench, items, requests))
     return _table([line for line, _ in chunk], _spread(built, answered))
 
 
 def _with_columns(tables: Sequence[Table]) -> list[Table]:
-    """Give chunks in which every line failed the columns of the others."""
-    full = next((table for table in tables if table.columns), None)
-    if full is None:
-        return list(tables)
+    """Give chunks in which every line failed, or none was judged, the columns of the others."""
     none = np.zeros(0, dtype=np.int64)
-    empty = full.take(none).columns
+    empty: dict[str, np.ndarray | Ragged] = {}
+    for table in tables:
+        for name, column in table.columns.items():
+            if name not in empty:
+                empty[name] = column.take(none) if isinstance(column, Ragged) else column[none]
     return [
         table
-        if table.columns
-        else dataclasses.replace(table, columns=_spread(empty, np.zeros(len(table), dtype=bool)))
+        if len(table.columns) == len(empty)
+        else dataclasses.replace(
+            table,
+            columns={
+                name: table.columns[name]
+                if name in table.columns
+                else spread_column(column, np.zeros(len(table), dtype=bool))
+                for name, column in empty.items()
+            },
+        )
         for table in tables
     ]
 
@@ -254,53 +320,7 @@ def _spread(
     columns: Mapping[str, np.ndarray | Ragged], answered: np.ndarray
 ) -> dict[str, np.ndarray | Ragged]:
     """Return the columns of answered lines over all lines: NaN, or no values, where a line failed."""
-    spread: dict[str, np.ndarray | Ragged] = {}
-    for name, column in columns.items():
-        if isinstance(column, Ragged):
-            lengths = np.zeros(len(answered), dtype=np.int64)
-            lengths[answered] = column.lengths
-            spread[name] = Ragged(column.values, np.concatenate([[0], np.cumsum(lengths)]))
-        else:
-            full = np.full(len(answered), np.nan)
-            full[answered] = column
-            spread[name] = full
-    return spread
-
-
-def _bounds(
-    whole: Table, failed: Sequence[_Line], scorers: Sequence[Scorer]
-) -> tuple[Table | None, Table | None]:
-    """Return the tables in which each failed line is the worst, and the best, possible answer.
-
-    Scorers without bounds leave their columns out; a failed line without a known truth leaves no bounds at all.
-
-    Args:
-        whole: All lines.
-        failed: The failed ones, in the same order.
-        scorers: The scorers whose resources are there.
-    """
-    samples = [line.sample for line in failed if line.sample is not None]
-    if not failed or len(samples) < len(failed):
-        return None, None
-    is_failed = whole.status == "failed"
-    # Answered lines first, failed ones behind: where each line of the whole then lies.
-    place = np.empty(len(whole), dtype=np.int64)
-    place[~is_failed] = np.arange((~is_failed).sum())
-    place[is_failed] = (~is_failed).sum() + np.arange(len(failed))
-    answered = whole.take(~is_failed)
-    tables: list[Table] = []
-    for side in (0, 1):
-        columns: dict[str, np.ndarray | Ragged] = {}
-        for scorer in scorers:
-            if scorer.bounds is None:
-                continue
-            extra = build_columns([scorer.bounds(sample)[side] for sample in samples], scorer.columns)
-            for name, column in extra.items():
-                known = answered.columns.get(name)
-                both = column if known is None or not len(known) else stack_columns([known, column])
-                columns[name] = both.take(place)
-        tables.append(dataclasses.replace(whole, columns=columns))
-    return tables[0], tables[1]
+    return {name: spread_column(column, answered) for name, column in columns.items()}
 
 
 def _table(lines: Sequence[_Line], columns: Mapping[str, np.ndarray | Ragged]) -> Table:

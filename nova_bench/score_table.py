@@ -21,7 +21,7 @@ from nova_bench.metrics.classification import mean_of
 from nova_bench.signature import canonical, seal
 from nova_bench.table import Table
 from nova_bench.table_file import Columns, read_columns
-from nova_bench.table_notes import odd_values, without_score
+from nova_bench.table_notes import judged_status, left_unjudged, odd_values, verdict_states, without_score
 from nova_bench.types import STATUSES, Metric
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class _Rows:
     status: list[str] | None
     groups: Mapping[str, list[str | None]]
     values: Mapping[str, list[float | None]]
+    verdicts: Mapping[str, list[float | None]]
+    """Of a judged column that was exported from a run: which lines are judged."""
 
 
 def fairness_table(
@@ -147,6 +149,8 @@ def _split(
     blank = set(unknown)
     groups = {name: [None if word in blank else word for word in columns.words(name)] for name in attributes}
     values = {name: columns.numbers(name) for name in metrics}
+    found = {name: verdict_states(name, columns) for name in metrics}
+    verdicts = {name: states for name, states in found.items() if states is not None}
     repeats = [0] * columns.n
     if repeat is not None or REPEAT in columns.cells:
         repeats = columns.whole_numbers(repeat or REPEAT)
@@ -171,6 +175,7 @@ def _split(
             status=None if states is None else [states[i] for i in place],
             groups={attribute: [words[i] for i in place] for attribute, words in groups.items()},
             values={metric: [numbers[i] for i in place] for metric, numbers in values.items()},
+            verdicts={metric: [states[i] for i in place] for metric, states in verdicts.items()},
         )
         for name, place in places.items()
     ]
@@ -296,7 +301,8 @@ def _subject(part: _Rows, label: str, attributes: Sequence[str], metrics: Sequen
     samples = _digest(part, order)
     known = versions()
     lines = _lines(part, metrics, order)
-    without = without_score(part.status, part.values)
+    plain = {name: values for name, values in part.values.items() if name not in part.verdicts}
+    without = [without_score(part.status, plain), left_unjudged(part.values, part.verdicts)]
 
     def signature(metric: Metric) -> Mapping[str, Any]:
         protocol = {
@@ -323,18 +329,14 @@ def _subject(part: _Rows, label: str, attributes: Sequence[str], metrics: Sequen
         notes={
             name: "; ".join(said)
             for name in attributes
-            if (said := [each for each in (odd_values(name, part.groups[name]), without) if each])
+            if (said := [each for each in (odd_values(name, part.groups[name]), *without) if each])
         },
     )
 
 
 def _lines(part: _Rows, metrics: Sequence[Metric], order: np.ndarray) -> dict[str, Lines]:
     """Return the rows that each metric reads; metrics for which the same rows failed share one table, so that it is drawn from once."""
-    states = {
-        metric.name: part.status
-        or ["failed" if value is None else "ok" for value in part.values[metric.name]]
-        for metric in metrics
-    }
+    states = {metric.name: _status_of(part, metric.name) for metric in metrics}
     shared: dict[tuple[str, ...], list[Metric]] = {}
     for metric in metrics:
         shared.setdefault(tuple(states[metric.name]), []).append(metric)
@@ -343,6 +345,12 @@ def _lines(part: _Rows, metrics: Sequence[Metric], order: np.ndarray) -> dict[st
         lines = _shared_lines(part, alike, status, order)
         made.update(dict.fromkeys((metric.name for metric in alike), lines))
     return made
+
+
+def _status_of(part: _Rows, name: str) -> Sequence[str]:
+    if name in part.verdicts:
+        return judged_status(part.status, part.values[name], part.verdicts[name])
+    return part.status or ["failed" if value is None else "ok" for value in part.values[name]]
 
 
 def _shared_lines(part: _Rows, metrics: Sequence[Metric], states: Sequence[str], order: np.ndarray) -> Lines:

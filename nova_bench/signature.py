@@ -144,6 +144,7 @@ def sign(
     template_hash: str,
     scorer_versions: Mapping[str, int],
     provenance: Mapping[str, Any],
+    judge: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a cell's signature: ``{"id", "protocol", "provenance", "text"}``.
 
@@ -157,6 +158,7 @@ def sign(
         template_hash: Of `template`.
         scorer_versions: Scorer name to version.
         provenance: Shown, never compared.
+        judge: Of a judged metric: model, options, rubric, parameters, repeats.
     """
     protocol: dict[str, Any] = {
         "task": task.name,
@@ -170,7 +172,7 @@ def sign(
         "scorers": dict(scorer_versions),
         "metric": metric.name,
         "metric_version": metric.version,
-        "judge": None,
+        "judge": None if judge is None else dict(judge),
     }
     return seal(protocol, provenance)
 

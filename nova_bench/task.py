@@ -11,7 +11,18 @@ from typing import Any, Literal
 
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.source import Source
-from nova_bench.types import Card, Context, GenParams, Metric, Prediction, Prompt, Response, Sample, Scorer
+from nova_bench.types import (
+    Card,
+    Context,
+    GenParams,
+    Judge,
+    Metric,
+    Prediction,
+    Prompt,
+    Response,
+    Sample,
+    Scorer,
+)
 
 Variant = Mapping[str, str]
 """Every choice of a run, by key; the engine's ``image`` among them where the variant sends one."""
@@ -64,6 +75,28 @@ class Task:
     """What is not known of the published evaluation, and what was chosen here."""
     references: tuple[Reference, ...] = ()
     citation: str = ""
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """What its judged scorers ask, each once."""
+        return tuple({id(scorer.judge): scorer.judge for scorer in self.scorers if scorer.judge}.values())
+
+    @property
+    def judged_columns(self) -> tuple[str, ...]:
+        """The columns that need a judge."""
+        return tuple(column for scorer in self.scorers if scorer.judge for column in scorer.columns)
+
+    @property
+    def plain_metrics(self) -> tuple[Metric, ...]:
+        """The metrics that need no judge."""
+        judged = set(self.judged_columns)
+        return tuple(metric for metric in self.metrics if not judged & set(metric.needs))
+
+    @property
+    def judged_metrics(self) -> tuple[Metric, ...]:
+        """The metrics that need a judge, as the task writes them: without a judge's name."""
+        judged = set(self.judged_columns)
+        return tuple(metric for metric in self.metrics if judged & set(metric.needs))
 
     def variant(self, choices: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the whole variant for some choices: every key, with its default where it was not chosen.

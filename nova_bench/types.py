@@ -30,6 +30,7 @@ __all__ = [
     "GenParams",
     "Image",
     "Item",
+    "Judge",
     "Lazy",
     "Metric",
     "Prediction",
@@ -228,12 +229,41 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """What a judged scorer asks a language model about an answer; any adapter may be the one that is asked.
+
+    The rubric is constant: what differs from sample to sample goes in as named texts, between delimiters (`nova_bench.judge`).
+    """
+
+    name: str
+    """Unique in its task, as in a file's name: ``nova_description``."""
+    version: int
+    """Raised whenever the verdict on an unchanged answer can change; asks anew."""
+    rubric: str
+    """The whole instruction: printed on the task's page, hashed into the signature."""
+    schema: Mapping[str, Any]
+    """JSON schema of a verdict: closed objects, every key required (`nova_bench.judge.schema_faults`)."""
+    material: Callable[[Sample, Prediction], Mapping[str, str] | None]
+    """The texts that go in, by name: ``{"reference": ..., "candidate": ...}``. None: the row is made by rule (no answer, no reference),
+    and nothing is sent."""
+    check: Callable[[Mapping[str, Any], Mapping[str, str]], str | None] = lambda verdict, texts: None
+    """From a verdict that fits the schema, and the texts, to what is wrong with it that a schema cannot say; None where it holds."""
+    private: tuple[str, ...] = ()
+    """Keys of free text. Of gated data they go to a private file only, and a scorer never sees them again."""
+    max_tokens: int = 1024
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Item:
     """What a scorer sees of one sample and one repeat."""
 
     sample: Sample
     prediction: Prediction
     repeat: int = 0
+    verdict: Mapping[str, Any] | None = None
+    """Of a judged scorer's judge; None where its row is made by rule. An answer that waits for its verdict, or has none for good, is shown
+    to no judged scorer."""
 
 
 @runtime_checkable
@@ -261,6 +291,10 @@ class Scorer:
     missing: Callable[[], str | None] | None = None
     """Returns the remedy (a command) where a resource of this scorer is not there, else None."""
     version: int = 1
+    judge: Judge | None = None
+    """Whom its rows need; without one that was asked its columns are absent. Two scorers with one `Judge` share its calls."""
+    labels: tuple[str, ...] = ()
+    """Of a judged scorer: columns that hold labels, of which repeated verdicts give the majority; of the others they give the mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,10 +330,13 @@ class Cell:
     low: float | None
     high: float | None
     n: int
-    """Samples in the slice; the value is over the ``n - n_failed`` answered ones."""
+    """Samples in the slice; the value is over the ``n - n_failed`` answered ones, of a judged metric less the unjudged ones."""
     n_failed: int
+    """Of a judged metric also those that wait for a verdict."""
     clusters: int
     counts: Mapping[str, int]
+    """Lines (sample and repeat) of each status. Of a judged metric also how many of the answered ones are ``unjudged`` for good, and on
+    how many the judge failed (``judge_failed``): these are asked again."""
     signature: Mapping[str, Any]
     bounds: tuple[float | None, float | None] | None = None
     """With failures: the value if all failed were worst, and if all were best."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import rich.progress
+from rich.markup import escape
 
-from nova_bench.ask import Progress
+from nova_bench.progress import JudgeProgress, Progress
 from nova_bench.render import console
+from nova_bench.source_file import harmless
 
 
 class Watch:
@@ -29,6 +31,7 @@ class Watch:
             disable=not self.console.is_terminal,
         )
         self.line = self.bar.add_task(name, total=None, rate="", failed="")
+        self.judges: dict[str, rich.progress.TaskID] = {}
         self.said = self.began = 0.0
 
     def __enter__(self) -> Watch:
@@ -46,16 +49,53 @@ class Watch:
         failed = f"{progress.failed} failed" if progress.failed else ""
         if progress.stopping:
             failed += " stopping: waiting for what is in flight (Ctrl-C again ends at once)"
-        self.bar.update(
-            self.line, completed=progress.done, total=progress.total, rate=f"{rate:.1f}/s", failed=failed
-        )
+        if progress.done or progress.total or not progress.judges:
+            self.bar.update(
+                self.line, completed=progress.done, total=progress.total, rate=f"{rate:.1f}/s", failed=failed
+            )
+        else:  # judges alone: nothing is asked of the model
+            self.bar.update(self.line, visible=False)
+        for judge in progress.judges:
+            if judge.name not in self.judges:
+                self.judges[judge.name] = self.bar.add_task(
+                    escape(f"judge {harmless(judge.name)}"), total=None, rate="", failed=""
+                )
+            self.bar.update(self.judges[judge.name], completed=judge.done, failed=_without_verdict(judge))
         if not self.console.is_terminal and now - self.said >= 10:
             self.said = now
-            left = (
-                f", {(progress.total - progress.done) / rate:.0f} s left"
-                if progress.total and rate > 0
-                else ""
-            )
-            self.console.print(
-                f"{self.name}: {progress.done}/{progress.total or '?'}, {rate:.1f}/s, {progress.failed} failed{left}",
-            )
+            for line in lines(self.name, progress, rate):
+                self.console.print(harmless(line), markup=False, highlight=False)
+
+
+def lines(name: str, progress: Progress, rate: float) -> list[str]:
+    """Return where a run and its judges stand: a line for the model, unless judges are at work alone, and one a judge.
+
+    >>> from nova_bench.progress import JudgeProgress
+    >>> lines("t", Progress(total=9, answered=3, judges=[JudgeProgress("replay", judged=2, failed=1)]), 1.5)
+    ['t: 3/9, 1.5/s, 0 failed, 4 s left', 't: judge replay: 2 verdicts, 1 failed']
+    """
+    made = []
+    if progress.done or progress.total or not progress.judges:
+        left = (
+            f", {(progress.total - progress.done) / rate:.0f} s left" if progress.total and rate > 0 else ""
+        )
+        made.append(
+            f"{name}: {progress.done}/{progress.total or '?'}, {rate:.1f}/s, {progress.failed} failed{left}"
+        )
+    for judge in progress.judges:
+        rest = _without_verdict(judge)
+        made.append(
+            f"{name}: judge {judge.name}: {judge.kept + judge.judged} verdicts"
+            + (f", {rest}" if rest else "")
+        )
+    return made
+
+
+def _without_verdict(judge: JudgeProgress) -> str:
+    told = (
+        (judge.by_rule, "by rule"),
+        (judge.broken, "asked again"),
+        (judge.unjudged, "unjudged"),
+        (judge.failed, "failed"),
+    )
+    return ", ".join(f"{count} {word}" for count, word in told if count)

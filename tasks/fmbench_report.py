@@ -14,6 +14,8 @@ from nova_bench.demographics import demographic_groups
 from nova_bench.fairvlmed import FairVLMed
 from nova_bench.metrics.answers import report_metrics
 from nova_bench.parse import PARSER_VERSION, parse_text
+from nova_bench.rubrics.green import green_judged, green_metrics
+from nova_bench.rubrics.llm_score import REPORT_SCORE, llm_score_judged, llm_score_metrics
 from nova_bench.scorers.answers import report_scorers
 
 SOURCE = nb.Source(
@@ -69,8 +71,8 @@ TASK = nb.Task(
     prompt=prompt,
     parse=parse_text,
     parser_version=PARSER_VERSION,
-    scorers=report_scorers(),
-    metrics=report_metrics(),
+    scorers=(*report_scorers(), green_judged(), llm_score_judged(REPORT_SCORE)),
+    metrics=(*report_metrics(), *green_metrics(), *llm_score_metrics()),
     headline="rougeL",
     params=nb.GenParams(max_tokens=2048, temperature=0.0, seed=0),
     variants={"demographics": CHOICES},
@@ -80,8 +82,8 @@ TASK = nb.Task(
     doubts=(
         "The reference is the whole de-identified note, with history and plan that no picture shows; whether the paper compared with the note, "
         "a summary or a part of it is not known. Scores have a ceiling far below 1.",
-        "The paper reports BLEU and METEOR, and GREEN and an LLM score by Llama-3.1-70B-Instruct, whose scale is not known; judged columns "
-        "will come under names of their own.",
+        "The paper reports BLEU and METEOR, and GREEN and an LLM score by Llama-3.1-70B-Instruct, whose scale is not known. With --judge, "
+        "green follows GREEN's formula and llm_score has a scale of our own; the rubrics' wording is ours.",
         "The headline is rougeL because it is a mean over samples, which BLEU is not, needs no resource, which METEOR does, and follows the "
         "order of words, which token_f1 does not; it measures wording, not clinical truth.",
         "The norm of FAP's deviation, its weights and lambda are not known: the member that is printed is in its name.",

@@ -15,6 +15,7 @@ from nova_bench.demographics import demographic_groups
 from nova_bench.fairvlmed import FairVLMed
 from nova_bench.metrics.answers import answer_metrics
 from nova_bench.parse import PARSER_VERSION, parse_text
+from nova_bench.rubrics.llm_score import ANSWER_SCORE, llm_score_judged, llm_score_metrics
 from nova_bench.scorers.answers import answer_scorers
 
 SOURCE = nb.Source(
@@ -89,8 +90,8 @@ TASK = nb.Task(
     prompt=prompt,
     parse=parse_text,
     parser_version=PARSER_VERSION,
-    scorers=answer_scorers(),
-    metrics=answer_metrics(),
+    scorers=(*answer_scorers(), llm_score_judged(ANSWER_SCORE)),
+    metrics=(*answer_metrics(), *llm_score_metrics()),
     headline="token_f1",
     params=nb.GenParams(max_tokens=1024, temperature=0.0, seed=0),
     variants={"demographics": CHOICES},
@@ -99,8 +100,8 @@ TASK = nb.Task(
     about="A free-form answer to a question about an SLO fundus image, compared with the one written from the clinical note.",
     doubts=(
         "The paper's pairs are unpublished: numbers of pairs that you built with another writer are those of another test.",
-        "The paper reports BLEU and METEOR, and GREEN and an LLM score by Llama-3.1-70B-Instruct, whose scale is not known; judged columns "
-        "will come under names of their own.",
+        "The paper reports BLEU and METEOR, and GREEN and an LLM score by Llama-3.1-70B-Instruct, whose scale is not known. With --judge, "
+        "llm_score has a scale and a rubric of our own; GREEN counts the findings of reports and is made for fmbench_report only.",
         "The headline is token_f1 because it is a mean over samples, defined for one word and for a sentence; it rewards wording, not truth: a "
         "synonym counts nothing and a negation little.",
         "The norm of FAP's deviation, its weights and lambda are not known: the member that is printed is in its name.",

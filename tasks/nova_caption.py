@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nova_bench as nb
+from nova_bench.metrics.findings import findings_metrics
 from nova_bench.metrics.generation import caption_metrics
 from nova_bench.metrics.radiology_lexicon import sequences_and_planes
 from nova_bench.parse import PARSER_VERSION, parse_text
+from nova_bench.rubrics.nova_description import description_judged
 from nova_bench.scorers.generation import caption_scorers
 
 SOURCE = nb.Source(
@@ -79,8 +81,8 @@ TASK = nb.Task(
     prompt=prompt,
     parse=parse_text,
     parser_version=PARSER_VERSION,
-    scorers=caption_scorers(),
-    metrics=caption_metrics(),
+    scorers=(*caption_scorers(), description_judged()),
+    metrics=(*caption_metrics(), *findings_metrics(None)),
     headline="clinical_f1(lexicon)",
     params=nb.GenParams(max_tokens=2048, temperature=0.0, seed=0),
     variants={},
@@ -88,7 +90,10 @@ TASK = nb.Task(
     about="A caption of one to three sentences, compared with the radiologist's.",
     doubts=(
         "The paper's clinical, modality and binary F1 come from an LLM judge's keywords; the columns marked (lexicon) use a "
-        "fixed word list instead and are not comparable with them.",
+        "fixed word list instead and are not comparable with them. With --judge the columns (judge=NAME) have a judge's keywords; the "
+        "wording of the rubric is ours and the judge is yours, so they are near the paper's and not the same.",
+        "Whether the paper's F1 is a mean over images, pooled, or between the vocabularies of the whole corpus is not known: a judge's "
+        "columns come in all three forms, plain, (corpus) and (union).",
         "Clinical and modality F1 are means over images; the form pooled over the corpus stands beside them as (lexicon,corpus).",
         "The paper's tokenisation for BLEU and METEOR is not known: bleu4 is sacrebleu's 13a, bleu4(evaluate) the form of Hugging Face evaluate.",
         "Nearly all images are abnormal: read binary_f1 beside binary_accuracy and prevalence.",

@@ -13,6 +13,7 @@ import nova_bench as nb
 from nova_bench.metrics.classification import diagnosis_metrics
 from nova_bench.metrics.radiology_lexicon import sequences_and_planes
 from nova_bench.parse import PARSER_VERSION, parse_diagnosis
+from nova_bench.rubrics.nova_diagnosis import diagnosis_judged
 from nova_bench.scorers.diagnosis import diagnosis_scorers
 
 SOURCE = nb.Source(
@@ -113,8 +114,8 @@ TASK = nb.Task(
     prompt=prompt,
     parse=parse_diagnosis,
     parser_version=PARSER_VERSION,
-    scorers=diagnosis_scorers(),
-    metrics=diagnosis_metrics(),
+    scorers=(*diagnosis_scorers(), diagnosis_judged()),
+    metrics=(*diagnosis_metrics(), *diagnosis_metrics(None)),
     headline="top1(normalised)",
     params=nb.GenParams(max_tokens=2048, temperature=0.0, seed=0),
     variants={"inputs": ("history+caption", "history+image", "image")},
@@ -122,7 +123,8 @@ TASK = nb.Task(
     slices=SEQUENCES_AND_PLANES,
     about="One diagnosis and four alternatives; (normalised) means equal after normalising the wording, without a judge.",
     doubts=(
-        "The paper's Top-1 and Top-5 are an LLM judge's, who accepts synonyms; (normalised) accepts spelling only and is lower.",
+        "The paper's Top-1 and Top-5 are an LLM judge's, who accepts synonyms; (normalised) accepts spelling only and is lower. "
+        "With --judge, top1 and top5 are a judge's, one call for both; the wording of the rubric is ours.",
         "Whether the paper counts images or cases is not known: the plain name counts images, (...,unit=case) gives each case one vote.",
         "Coverage counts the most likely labels; which labels the paper pools there is not known.",
     ),

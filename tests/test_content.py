@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -76,6 +77,15 @@ def test_wheel_installed_elsewhere_runs_the_demo(wheel: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert {cell["model"] for cell in document["cells"]} == {"symmetry", "cup_disc", "prior"}
+    judged = [cell for cell in document["cells"] if cell["signature"]["protocol"].get("judge")]
+    assert {cell["task"].partition("@")[0] for cell in judged} == {
+        *("nova_caption", "nova_diagnosis", "fmbench_vqa", "fmbench_report")
+    }
+    for cell in judged:
+        judge = cell["signature"]["protocol"]["judge"]
+        assert "judge=rule-based stand-in" in cell["metric"]
+        assert (judge["model"], judge["repeats"]) == ("rule-based stand-in", 1)
+        assert re.fullmatch(r"[a-z_]+/\d+/[0-9a-f]{12}", judge["rubric"])
     where = subprocess.run(
         [sys.executable, "-c", "import nova_bench; print(nova_bench.__file__)"],
         cwd=tmp_path,

@@ -264,7 +264,7 @@ def entropy_of(column: str, name: str, *, about: str = "") -> Metric:
     return Metric(name=name, needs=(column,), compute=compute, range=None, infer=False, about=about)
 
 
-def diagnosis_metrics(match: str = "normalised") -> tuple[Metric, ...]:
+def diagnosis_metrics(match: str | None = "normalised") -> tuple[Metric, ...]:
     """Return the metrics of a diagnosis task: top1, top5, both with the unit case, and coverage and entropy.
 
     NOVA (arXiv 2505.14064) prints Top-1, Top-5, Coverage and Entropy, each image weighing the same; ``unit=case`` is the other
@@ -272,27 +272,31 @@ def diagnosis_metrics(match: str = "normalised") -> tuple[Metric, ...]:
     does not say over which; entropy over all five.
 
     Args:
-        match: How a candidate was found right: ``normalised``, or ``judge=NAME``. The columns read are ``top1(MATCH)`` and
-            ``top5(MATCH)``. Coverage and entropy do not depend on a judge and come with ``normalised`` only.
+        match: How a candidate was found right: ``normalised``, or None for a judge, whose name the engine writes into the names. The
+            columns read are ``top1(MATCH)`` and ``top5(MATCH)``, of a judge ``top1`` and ``top5``. Coverage and entropy do not depend on
+            a judge and come with ``normalised`` only.
 
     Examples:
         >>> [metric.name for metric in diagnosis_metrics()][:3]
         ['top1(normalised)', 'top5(normalised)', 'top1(normalised,unit=case)']
+        >>> [metric.name for metric in diagnosis_metrics(None)]
+        ['top1', 'top5', 'top1(unit=case)', 'top5(unit=case)']
     """
     how = (
         "equal strings after normalisation, a stand-in for a judge who would accept synonyms"
         if match == "normalised"
-        else f"as {match} found"
+        else "as the judge found, synonyms allowed"
     )
     version = NORMALISATION_VERSION if match == "normalised" else 1
+    plain, by_case = (f"({match})", f"({match},unit=case)") if match else ("", "(unit=case)")
     hits = (
         ("top1", "Share of images whose most likely diagnosis is right"),
         ("top5", "Share of images with the right diagnosis among the five candidates"),
     )
     metrics = [
         mean_of(
-            f"{k}({match})",
-            f"{k}({match})",
+            f"{k}{plain}",
+            f"{k}{plain}",
             about=f"{text} (NOVA, arXiv 2505.14064): {how}.",
             version=version,
         )
@@ -300,8 +304,8 @@ def diagnosis_metrics(match: str = "normalised") -> tuple[Metric, ...]:
     ]
     metrics += [
         case_mean_of(
-            f"{k}({match})",
-            f"{k}({match},unit=case)",
+            f"{k}{plain}",
+            f"{k}{by_case}",
             about=f"{text}, averaged within a case first, each case weighing the same: {how}.",
             version=version,
         )

@@ -21,7 +21,10 @@ __all__ = [
     "MODALITY_VOCABULARY",
     "Findings",
     "Lexicon",
+    "Mention",
     "extract_findings",
+    "find_mentions",
+    "keyword_of",
     "load_lexicon",
     "sequences_and_planes",
     "word",
@@ -101,7 +104,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:\be\.g\.|\bi\.e\.)"), " "),
 )
 _TOKENS = re.compile(r"\d+(?:[.,]\d+)+|[a-z0-9]+(?:'[a-z]+)?|[.;:!?,()/\n]")
-_HARD_ENDS = frozenset(".;:!?\n")
+_MARKS = dict.fromkeys(".;:!?\n", "end") | dict.fromkeys(",()", "comma") | {"/": "slash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,14 @@ class Lexicon:
 
 
 @dataclass(slots=True)
-class _Mention:
-    """One wording found, or one punctuation mark (kind ``end``, ``comma``, ``slash``) or unknown word (kind ``word``)."""
+class Mention:
+    """One wording found, or one punctuation mark (kind ``end``, ``comma``, ``slash``) or unknown word (kind ``word``).
+
+    Attributes:
+        kind: A category of the word list, ``negate-`` with a way of negating, or one of those above.
+        name: The standard form, or the mark or word itself.
+        negated: Whether it is a finding or disease within reach of a negation.
+    """
 
     kind: str
     name: str
@@ -186,18 +195,36 @@ def _tokens(text: str, plurals: Mapping[str, str]) -> list[str]:
 
 
 @functools.cache
-def load_lexicon() -> Lexicon:
-    """Return the word list that ships with the package.
+def load_lexicon(*more: str) -> Lexicon:
+    """Return the word list that ships with the package, with others laid over it.
+
+    Args:
+        more: Names of further lists (``eye_lexicon``); a wording that two lists know has the meaning of the later one.
 
     Raises:
-        ValueError: One wording stands for two concepts.
+        ValueError: One wording stands for two concepts of one list.
 
     Examples:
         >>> load_lexicon().concepts["midline shift"]
         'finding'
     """
-    content = tomllib.loads((Path(__file__).parent / "radiology_lexicon.toml").read_text(encoding="utf-8"))
-    plurals: dict[str, str] = content["plural"]
+    plurals: dict[str, str] = {}
+    phrases: dict[tuple[str, ...], tuple[str, str]] = {}
+    concepts: dict[str, str] = {}
+    for name in ("radiology_lexicon", *more):
+        content = tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"))
+        plurals |= content.get("plural", {})
+        phrases |= _wordings(content, plurals)
+        concepts |= {concept: category for category in _CATEGORIES for concept in content.get(category, ())}
+    longest: dict[str, int] = {}
+    for key in phrases:
+        longest[key[0]] = max(longest.get(key[0], 0), len(key))
+    return Lexicon(phrases, longest, plurals, concepts)
+
+
+def _wordings(
+    content: Mapping[str, Mapping[str, list[str]]], plurals: Mapping[str, str]
+) -> dict[tuple[str, ...], tuple[str, str]]:
     phrases: dict[tuple[str, ...], tuple[str, str]] = {}
 
     def add(wording: str, meaning: tuple[str, str]) -> None:
@@ -207,61 +234,67 @@ def load_lexicon() -> Lexicon:
                 f"the wording {wording!r} stands for {phrases[key]} and for {meaning}: give it to one of them"
             )
 
-    concepts = {name: category for category in _CATEGORIES for name in content[category]}
     for category in _CATEGORIES:
-        for name, wordings in content[category].items():
+        for name, wordings in content.get(category, {}).items():
             for wording in (name, *wordings):
                 add(wording, (category, name))
     for way in _NEGATIONS:
-        for wording in content["negation"][way]:
+        for wording in content.get("negation", {}).get(way, ()):
             add(wording, (f"negate-{way}", wording))
-    longest: dict[str, int] = {}
-    for key in phrases:
-        longest[key[0]] = max(longest.get(key[0], 0), len(key))
-    return Lexicon(phrases, longest, plurals, concepts)
+    return phrases
 
 
-def _mentions(text: str, lexicon: Lexicon) -> list[_Mention]:
+def find_mentions(text: str, lexicon: Lexicon) -> list[Mention]:
+    """Return what a text mentions, in its order, negations applied.
+
+    Args:
+        text: In English.
+        lexicon: From `load_lexicon`.
+
+    Examples:
+        >>> found = find_mentions("No oedema of the left thalamus", load_lexicon())
+        >>> [(mention.name, mention.negated) for mention in found if mention.kind in ("anatomy", "finding", "descriptor")]
+        [('edema', True), ('left', False), ('thalamus', False)]
+    """
+    mentions = _mentions(text, lexicon)
+    _mark_negated(mentions)
+    return mentions
+
+
+def _mentions(text: str, lexicon: Lexicon) -> list[Mention]:
     tokens = _tokens(text, lexicon.plurals)
-    found: list[_Mention] = []
+    found: list[Mention] = []
     i = 0
     while i < len(tokens):
         for length in range(min(lexicon.longest.get(tokens[i], 0), len(tokens) - i), 0, -1):
             meaning = lexicon.phrases.get(tuple(tokens[i : i + length]))
             if meaning is not None:
-                found.append(_Mention(*meaning))
+                found.append(Mention(*meaning))
                 i += length
                 break
         else:
             token = tokens[i]
-            kind = (
-                "end"
-                if token in _HARD_ENDS
-                else "slash"
-                if token == "/"
-                else "comma"
-                if token in ",()"
-                else "word"
-            )
-            found.append(_Mention(kind, token))
+            found.append(Mention(_MARKS.get(token, "word"), token))
             i += 1
     return found
 
 
-def _list_goes_on(mentions: list[_Mention], start: int) -> bool:
-    """Tell whether a negated list continues after the comma at `start`: an "or" follows before the clause ends."""
-    for mention in mentions[start + 1 :]:
+def _lists_that_go_on(mentions: list[Mention]) -> list[bool]:
+    """Tell for each place whether a list goes on after it: an "or" follows before the clause ends."""
+    goes_on, found = False, []
+    for mention in reversed(mentions):
+        found.append(goes_on)
         if mention.kind == "end" or mention.kind.startswith("negate-"):
-            return mention.name == "nor"
-        if mention.name == "or":
-            return True
-    return False
+            goes_on = mention.name == "nor"
+        elif mention.name == "or":
+            goes_on = True
+    return found[::-1]
 
 
-def _mark_negated(mentions: list[_Mention]) -> None:
-    reach = False
-    only_next = False
-    clause: list[_Mention] = []
+def _mark_negated(mentions: list[Mention]) -> None:
+    reach = only_next = False
+    goes_on = _lists_that_go_on(mentions)
+    clause: list[Mention] = []
     for i, mention in enumerate(mentions):
         kind = mention.kind
         if kind in _NEGATABLE:
@@ -276,7 +309,7 @@ def _mark_negated(mentions: list[_Mention]) -> None:
                 else clause
             )
         elif kind == "comma":
-            reach = reach and _list_goes_on(mentions, i)
+            reach = reach and goes_on[i]
             clause = []
         elif kind == "negate-before":
             reach = True
@@ -285,10 +318,11 @@ def _mark_negated(mentions: list[_Mention]) -> None:
         elif kind == "negate-after":
             for earlier in clause:
                 earlier.negated = True
-            reach = False
+            reach, clause = False, []
 
 
-def _keyword(mention: _Mention) -> str:
+def keyword_of(mention: Mention) -> str:
+    """Return a mention's keyword: its standard form, with the negation in it."""
     if not mention.negated:
         return mention.name
     return mention.name[3:] if mention.name.startswith("no ") else f"no {mention.name}"
@@ -310,19 +344,18 @@ def extract_findings(text: str) -> Findings:
         (True, False, None)
     """
     lexicon = load_lexicon()
-    mentions = _mentions(text, lexicon)
-    _mark_negated(mentions)
+    mentions = find_mentions(text, lexicon)
     known = [mention for mention in mentions if mention.kind in _CATEGORIES]
-    keywords = frozenset(_keyword(mention) for mention in known)
+    keywords = frozenset(keyword_of(mention) for mention in known)
     if not any(mention.kind not in ("end", "comma", "slash") for mention in mentions):
         return Findings(keywords, None)
     abnormal = any(
-        mention.kind in _NEGATABLE and not _keyword(mention).startswith("no ") for mention in known
+        mention.kind in _NEGATABLE and not keyword_of(mention).startswith("no ") for mention in known
     )
     return Findings(keywords, abnormal)
 
 
-def _sentences(mentions: list[_Mention]) -> Iterator[set[str]]:
+def _sentences(mentions: list[Mention]) -> Iterator[set[str]]:
     names: set[str] = set()
     for mention in mentions:
         if mention.kind == "end" and mention.name in ".;!?\n":

@@ -1,0 +1,309 @@
+"""How far judges agree with people: the texts of a labelled file are judged, and verdicts are set against the labels, key by key.
+
+The file is JSON lines, one a label::
+
+    {"id": "p1", "rubric": "nova_diagnosis", "texts": {"reference": "...", "candidate": "..."}, "verdict": {"score": 3}}
+
+``verdict`` has any of the rubric's keys, as the rubric's schema spells them. ``rater`` tells people apart where several labelled the same
+id, and ``cluster`` (a patient) which ids belong together. Labels and numbers are compared, lists as sets; free text is not.
+
+Of several people's labels the one given most often counts (a tie leaves the text out), of numbers the lower median. Cohen's kappa is
+unweighted for labels and quadratic for whole numbers between two limits; Krippendorff's alpha is nominal for labels, interval for
+numbers.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nova_bench.adapter import Model
+from nova_bench.catalog import find_all, load_task
+from nova_bench.errors import NovaBenchError, UsageError
+from nova_bench.hosted import check_hosted
+from nova_bench.identity import judge_start
+from nova_bench.judge import check_judge, rubric_id
+from nova_bench.judge_labels import Label, flattened, leaves_of, read_labels
+from nova_bench.judge_log import join_judge, judge_name
+from nova_bench.judge_texts import Judged, Wanted, judge_texts
+from nova_bench.judging import Judging
+from nova_bench.prepare import Answerer, Settings, ready_model
+from nova_bench.runlog import write_json
+from nova_bench.signature import canonical, digest
+from nova_bench.stats import Estimate
+from nova_bench.stats.agreement import (
+    MAX_VALUES,
+    codes_of,
+    cohen_kappa,
+    krippendorff_alpha,
+    percent_agreement,
+)
+from nova_bench.task import Task
+from nova_bench.types import Judge
+
+SCHEMA_VERSION = 1
+
+
+def calibrate(
+    labels: Path,
+    judges: Sequence[Answerer],
+    *,
+    task: str | Task | None = None,
+    options: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    repeats: int = 1,
+    out: Path | None = None,
+    allow_hosted: bool = False,
+    settings: Settings | None = None,
+    watch: Callable[[str, int], None] | None = None,
+) -> dict[str, Any]:
+    """Have judges judge labelled texts, and return how far they agree with the people.
+
+    Args:
+        labels: A file of labels.
+        judges: As `nova_bench.evaluate` takes them.
+        task: Whose rubrics are meant; None looks in all tasks that have a name.
+        options: Of the judges' adapters.
+        params: ``max_tokens`` and ``temperature`` over the rubrics' own.
+        repeats: How often each judge is asked; the most frequent label and the lower median count.
+        out: Where verdicts and result are kept; by default in ``runs/judge_calibration``, named by the labels.
+        allow_hosted: Whether texts of a gated data set may be sent to a vendor.
+        settings: Cache and configuration folders.
+        watch: Takes a judge's name and the number of its answers so far.
+
+    Raises:
+        UsageError: No judge, or one may not be asked.
+        DataError: The file has a line that is no label.
+    """
+    if not judges:
+        raise UsageError("a calibration needs a judge: give --judge ADAPTER[:MODEL]")
+    settings = settings or Settings()
+    owners = _owners(task)
+    read = read_labels(labels, {name: judge for name, (judge, _) in owners.items()})
+    named = sorted({label.rubric for label in read})
+    rubrics = [owners[name][0] for name in named]
+    for judge in rubrics:
+        check_judge(judge)
+    hashed = digest([[x.id, x.rubric, dict(x.texts), dict(x.verdict), x.rater, x.cluster] for x in read])
+    folder = out or Path("runs") / "judge_calibration" / f"{labels.stem}-{hashed[:12]}"
+    checks = Judging(judges, params=params, repeats=repeats, settings=settings)
+    records: list[dict[str, Any]] = []
+    for given in judges:
+        model = ready_model(given, options if isinstance(given, str) else None, "calibration")
+        try:
+            for name in named:
+                check_hosted(owners[name][1].data, model, is_allowed=allow_hosted)
+            if judge_name(model) in [record["judge"] for record in records]:
+                raise UsageError(
+                    f"judge {judge_name(model)} stands twice; use --judge-repeats to ask it again"
+                )
+            is_gated = any(owners[name][1].data.gated for name in named)
+            records.append(
+                _record(model, read, rubrics, folder, checks.params, repeats, is_gated, settings, watch)
+            )
+        finally:
+            if isinstance(given, str):
+                model.close()
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "labels": {"digest": hashed, "n": len(read), "texts": len({(x.rubric, x.id) for x in read})},
+        "folder": str(folder),
+        "judges": records,
+    }
+    write_json(folder / "calibration.json", document)
+    return document
+
+
+def _record(
+    model: Model,
+    labels: Sequence[Label],
+    rubrics: Sequence[Judge],
+    folder: Path,
+    params: Mapping[str, Any],
+    repeats: int,
+    is_gated: bool,
+    settings: Settings,
+    watch: Callable[[str, int], None] | None,
+) -> dict[str, Any]:
+    by_name = {judge.name: judge for judge in rubrics}
+    texts = {(label.rubric, label.id): label.texts for label in labels}
+
+    def wanted() -> Iterator[Wanted]:
+        for (rubric, id), shown in texts.items():
+            yield Wanted(by_name[rubric], shown, id, id)
+
+    name = judge_name(model)
+    start = judge_start(model, settings.command)
+    asked = join_judge(
+        folder, model, rubrics, params=params, repeats=repeats, is_self=False, price=None, start=start
+    )
+    judged = judge_texts(
+        model,
+        asked,
+        "calibration",
+        wanted,
+        is_gated=is_gated,
+        watch=None if watch is None else lambda n: watch(name, n),
+    )
+    tuned = [asked.tuned(judge) for judge in rubrics]
+    return {
+        "judge": name,
+        "options": dict(asked.options),
+        "params": dict(asked.params),
+        "repeats": repeats,
+        "rubrics": [rubric_id(judge) for judge in tuned],
+        "asked": judged.asked,
+        "verdicts": len(judged.verdicts),
+        "unjudged": len(judged.unjudged),
+        "judge_failed": len(judged.failed),
+        "reasons": judged.reasons,
+        "agreement": [
+            record for judge in tuned for record in agreement_records(judge, labels, judged, repeats)
+        ],
+    }
+
+
+def _owners(task: str | Task | None) -> dict[str, tuple[Judge, Task]]:
+    """Return the rubrics that can be meant, each with a task that has it; of several a gated one, which binds most."""
+    tasks = [task if isinstance(task, Task) else load_task(task)] if task is not None else []
+    for found in find_all("tasks") if task is None else ():
+        try:
+            tasks.append(load_task(found.name))
+        except NovaBenchError:  # somebody's entry point that does not load has no rubric for us
+            continue
+    owners: dict[str, tuple[Judge, Task]] = {}
+    for one in tasks:
+        for judge in one.judges:
+            if judge.name not in owners or (one.data.gated and not owners[judge.name][1].data.gated):
+                owners[judge.name] = (judge, one)
+    return owners
+
+
+def agreement_records(
+    judge: Judge, labels: Sequence[Label], judged: Judged, repeats: int
+) -> list[dict[str, Any]]:
+    """Return the agreement of one judge with people on one rubric: one record a key that somebody labelled.
+
+    Args:
+        judge: The rubric.
+        labels: All labels.
+        judged: The judge's verdicts on the labelled texts.
+        repeats: How often it was asked.
+    """
+    own = [label for label in labels if label.rubric == judge.name]
+    ids = sorted({label.id for label in own})
+    cluster = {label.id: label.cluster for label in own}
+    raters = sorted({label.rater for label in own})
+    by_rater = {(label.rater, label.id): label.verdict for label in own}
+    verdicts = [
+        [dict(flattened(judged.verdicts.get((judge.name, id, repeat), {}))) for repeat in range(repeats)]
+        for id in ids
+    ]
+    made = []
+    for key, schema in leaves_of(judge).items():
+        people = [[_comparable(by_rater.get((rater, id), {}), key) for rater in raters] for id in ids]
+        if all(value is None for row in people for value in row):
+            continue
+        given = [[_comparable(verdict, key) for verdict in row] for row in verdicts]
+        made.append(_key_record(judge, key, schema, people, given, [cluster[id] for id in ids]))
+    return made
+
+
+def _comparable(verdict: Mapping[str, Any], key: str) -> Any:
+    """Return a value that can be looked up: a list is the set of what is in it; None only where the key is not there."""
+    if key not in verdict:
+        return None
+    value = verdict[key]
+    if isinstance(value, list):
+        return tuple(sorted({canonical(item) for item in value}))
+    return ("null",) if value is None else value
+
+
+def _key_record(
+    judge: Judge,
+    key: str,
+    schema: Mapping[str, Any],
+    people: Sequence[Sequence[Any]],
+    given: Sequence[Sequence[Any]],
+    clusters: Sequence[str],
+) -> dict[str, Any]:
+    is_number = "enum" not in schema and schema.get("type") in ("integer", "number")
+    pick = _lower_median if is_number else _most_frequent
+    truth, verdict = [pick(row) for row in people], [pick(row) for row in given]
+    rows = [[*one, *two, a, b] for one, two, a, b in zip(people, given, truth, verdict, strict=True)]
+    table = _numbers(rows, is_number)
+    h, r = len(people[0]), len(given[0])
+    where = np.array(clusters)
+    level = "interval" if is_number else "nominal"
+    both = table[:, -2:]
+    categories, weights = _scale(schema), "quadratic" if is_number else None
+    kappa = None
+    if not is_number or categories is not None:
+        kappa = _json(
+            cohen_kappa(both[:, 0], both[:, 1], weights=weights, categories=categories, clusters=where)
+        )
+    return {
+        "rubric": judge.name,
+        "key": key,
+        "n": int((~np.isnan(both)).all(axis=1).sum()),
+        "without_verdict": int((~np.isnan(both[:, 0]) & np.isnan(both[:, 1])).sum()),
+        "ties": sum(
+            value is None and any(v is not None for v in row)
+            for value, row in zip(truth, people, strict=True)
+        ),
+        "percent": _json(percent_agreement(both, clusters=where)),
+        "kappa": kappa,
+        "kappa_weights": weights,
+        "alpha": _json(krippendorff_alpha(both, level=level, clusters=where)),
+        "alpha_level": level,
+        "people": _among(table[:, :h], level, where),
+        "test_retest": _among(table[:, h : h + r], level, where),
+    }
+
+
+def _among(ratings: np.ndarray, level: str, clusters: np.ndarray) -> dict[str, Any] | None:
+    """Return the agreement of several raters among themselves; None where there is one."""
+    if ratings.shape[1] < 2:
+        return None
+    return {
+        "raters": ratings.shape[1],
+        "percent": _json(percent_agreement(ratings, clusters=clusters)),
+        "alpha": _json(krippendorff_alpha(ratings, level=level, clusters=clusters)),
+    }
+
+
+def _scale(schema: Mapping[str, Any]) -> list[float] | None:
+    """Return the whole numbers that a schema allows, where it names both limits."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if schema.get("type") != "integer" or low is None or high is None or high - low >= MAX_VALUES:
+        return None
+    return [float(value) for value in range(int(low), int(high) + 1)]
+
+
+def _numbers(rows: Sequence[Sequence[Any]], is_number: bool) -> np.ndarray:
+    if is_number:
+        return np.array([[math.nan if value is None else float(value) for value in row] for row in rows])
+    flat = codes_of([None if value is None else repr(value) for row in rows for value in row])
+    return flat.reshape(len(rows), -1)
+
+
+def _most_frequent(values: Sequence[Any]) -> Any:
+    counts = collections.Counter(repr(value) for value in values if value is not None).most_common(2)
+    if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
+        return None
+    return next(value for value in values if repr(value) == counts[0][0])
+
+
+def _lower_median(values: Sequence[Any]) -> Any:
+    known = [value for value in values if value is not None]
+    return statistics.median_low(known) if known else None
+
+
+def _json(found: Estimate) -> dict[str, Any]:
+    return {"value": found.value, "low": found.low, "high": found.high, "note": found.note}

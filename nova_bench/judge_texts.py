@@ -1,0 +1,181 @@
+"""Judging texts that are no answers of a run: of people's labels, and of a run's answers with other demographics in them.
+
+The same requests, the same log and the same three tries as in the judged stage (`nova_bench.judge_stage`), without a model beside it. A
+second start asks only what has no verdict yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nova_bench.adapter import Model
+from nova_bench.errors import AdapterError
+from nova_bench.judge import TRIES, Verdict, judge_request, read_verdict, with_attempt
+from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.response_check import checked
+from nova_bench.types import Judge, Request
+
+
+class Wanted(NamedTuple):
+    """One text or set of texts to be judged.
+
+    Attributes:
+        judge: What is asked.
+        texts: By name, as `nova_bench.types.Judge.material` gives them.
+        id: Unique among those of one judge.
+        sample: The sample's id.
+    """
+
+    judge: Judge
+    texts: Mapping[str, str]
+    id: str
+    sample: str
+
+
+class _Sent(NamedTuple):
+    wanted: Wanted
+    request: Request
+    hashed: bytes
+
+
+@dataclass(slots=True)
+class Judged:
+    """What came of it.
+
+    Attributes:
+        verdicts: (judge's name, id, judge repeat) to the verdict.
+        unjudged: The same keys where every try was broken: there will be none.
+        failed: The same keys where no answer came; another start asks again.
+        asked: Requests sent by this start.
+        reasons: Up to twenty sentences on what did not go well.
+    """
+
+    verdicts: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
+    unjudged: list[tuple[str, str, int]] = field(default_factory=list)
+    failed: list[tuple[str, str, int]] = field(default_factory=list)
+    asked: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+
+def judge_texts(
+    model: Model,
+    asked: Asked,
+    label: str,
+    wanted: Callable[[], Iterable[Wanted]],
+    *,
+    is_gated: bool,
+    watch: Callable[[int], None] | None = None,
+) -> Judged:
+    """Have a judge judge texts, and return all verdicts that there are afterwards.
+
+    Args:
+        model: Who judges, ready.
+        asked: What its manifest says.
+        label: What the log's records call the task.
+        wanted: Returns what is to be judged, in the same order each time it is called.
+        is_gated: Whether the texts are given to approved accounts only: free text then goes to the private file.
+        watch: Is called with the number of answers so far.
+
+    Raises:
+        AdapterError: The judge ended early or yielded what is no response.
+    """
+    stage = _Texts(model, asked, label, wanted, is_gated, watch)
+    for _ in range(TRIES):
+        if not stage.ask():
+            break
+    made = stage.made
+    with VerdictLog(asked.folder) as log:
+        for one in wanted():
+            for repeat in range(asked.repeats):
+                request = judge_request(asked.tuned(one.judge), one.texts, one.id, one.sample, repeat=repeat)
+                known, _ = log.find(request)
+                key = (one.judge.name, one.id, repeat)
+                if known.entry is not None:
+                    made.verdicts[key] = log.verdict(known.entry)
+                else:
+                    (made.unjudged if known.is_unjudged else made.failed).append(key)
+    return made
+
+
+class _Texts:
+    """Rounds of asking: what came back broken in one is asked again in the next."""
+
+    def __init__(
+        self,
+        model: Model,
+        asked: Asked,
+        label: str,
+        wanted: Callable[[], Iterable[Wanted]],
+        is_gated: bool,
+        watch: Callable[[int], None] | None,
+    ) -> None:
+        self.model, self.asked, self.label, self.wanted = model, asked, label, wanted
+        self.is_gated, self.watch = is_gated, watch
+        self.made = Judged()
+        self._failed: set[str] = set()
+        self._in_flight: dict[str, _Sent] = {}
+        self._has_asked_all = False
+        self._answered = 0
+
+    def ask(self) -> bool:
+        """Ask what has no verdict, once each; return whether something came back broken and may be asked again."""
+        is_again = False
+        self._has_asked_all = False
+        with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
+            responses = self.model.adapter.generate(self._requests(log))
+            with contextlib.ExitStack() as stack:
+                if (close := getattr(responses, "close", None)) is not None:
+                    stack.callback(close)
+                for response in responses:
+                    is_again = self._accept(log, response) or is_again
+        if not self._has_asked_all:
+            raise AdapterError(
+                f"judge {self.model.name} ended before all was asked: generate pulls requests until there are no more"
+            )
+        if self._in_flight:
+            self._say(f"judge {self.model.name} ended without answering {len(self._in_flight)} requests")
+            self._failed.update(self._in_flight)
+            self._in_flight.clear()
+        return is_again
+
+    def _requests(self, log: VerdictLog) -> Iterator[Request]:
+        for one in self.wanted():
+            tuned = self.asked.tuned(one.judge)
+            for repeat in range(self.asked.repeats):
+                first = judge_request(tuned, one.texts, one.id, one.sample, repeat=repeat)
+                known, hashed = log.find(first)
+                if known.is_final or first.id in self._failed:
+                    continue
+                request = with_attempt(first, known.tries)
+                self._in_flight[request.id] = _Sent(one._replace(judge=tuned), request, hashed)
+                self.made.asked += 1
+                yield request
+        self._has_asked_all = True
+
+    def _accept(self, log: VerdictLog, response: Any) -> bool:
+        """Log one answer; return whether it is broken and may be asked again."""
+        sent = self._in_flight.pop(getattr(response, "id", ""), None)
+        if sent is None:
+            self._say(f"judge {self.model.name} answered what was not asked; it was left out")
+            return False
+        response = checked(response)
+        read = Verdict(None)
+        if response.finish != "error":
+            read = read_verdict(sent.wanted.judge, response, sent.wanted.texts, self.model.card.think)
+        known = log.append(self.label, sent.wanted.judge, sent.request, sent.hashed, response, read)
+        self._answered += 1
+        if self.watch is not None:
+            self.watch(self._answered)
+        if response.finish == "error":
+            self._failed.add(sent.request.id)
+            self._say(f"{response.id}: {'the reason stands in the log' if self.is_gated else response.error}")
+        elif known.is_unjudged:
+            self._say(f"{response.id}: unjudged: {read.fault}")
+        return not known.is_final and response.finish != "error"
+
+    def _say(self, reason: str) -> None:
+        if len(self.made.reasons) < 20:
+            self.made.reasons.append(reason)

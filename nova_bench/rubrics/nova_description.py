@@ -1,0 +1,175 @@
+"""NOVA's description judge: keywords of two captions in five categories and one standard form, and whether each calls the slice abnormal.
+
+The judge lists words; matching and counting them is done here. NOVA (arXiv 2505.14064) has the five categories and the comparison of
+standardised sets; the wording is our own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from nova_bench.metrics.findings import findings_columns, findings_row, keyword_columns
+from nova_bench.metrics.radiology_lexicon import LEXICON_VERSION, Findings, extract_findings
+from nova_bench.rubrics.texts import READING, candidate_shown, closed, has_words, reference_shown
+from nova_bench.scorers.diagnosis import label_code
+from nova_bench.scorers.findings import answer_text, reference_text
+from nova_bench.types import Item, Judge, Prediction, Row, Sample, Scorer
+
+__all__ = ["CATEGORIES", "NOVA_DESCRIPTION", "description_judged", "findings_of", "standard_keyword"]
+
+CATEGORIES = ("anatomy", "imaging", "disease", "negated", "sequence")
+
+RUBRIC = f"""You compare two captions of the same slice of a brain MRI: `reference`, by a radiologist, and `candidate`. Do not grade them. List
+what each says, as keywords, and in such a way that the two lists can be compared string by string.
+
+{READING}
+
+Step 1. Take the keywords of each caption on its own, and only what it states. A keyword is one concept of one to four words. Never move a
+concept from one caption to the other, and infer nothing: "lesion" does not say "tumor". Put each keyword into exactly one category:
+- anatomy: structures, regions, sides ("left", "bilateral")
+- imaging: what is seen: signal, enhancement, shape, extent, findings that name no disease ("hyperintense", "ring enhancement", "mass")
+- disease: diagnoses, suspected ones too
+- negated: anything of the three categories above that is said to be absent, with the negation in the keyword: "no edema"
+- sequence: sequence, weighting and plane
+A category of which a caption says nothing is an empty list. Words about the patient, the course, the comparison of captions or the answer
+itself are no keywords.
+
+Step 2. Bring all keywords to one standard form:
+- lower case, singular, American spelling, no articles; abbreviations spelled out where the long form is the usual one
+- synonyms, and inflections of one word, become one string, the same in both captions: "high signal" and "hyperintensity" are
+  "hyperintense"; "tumour" and "neoplasm" are "tumor"; "frontal" and "frontal lobe" are "frontal lobe"
+- a composite becomes its parts: "left frontal lesion" is "left", "frontal lobe" and "lesion"
+- sequences and planes are written t1w, t2w, flair, dwi, adc, swi, axial, coronal, sagittal; "T2 FLAIR" is "flair" alone; a T1 after
+  contrast is "t1w" and "contrast-enhanced"
+- concepts that differ stay different: a side, a degree or a kind more is another concept, not a synonym
+- no keyword stands twice in the lists of one caption
+
+Step 3. Label each caption. "abnormal": it affirms at least one abnormal finding or disease. "normal": it says that the slice is normal or
+names nothing abnormal. For the candidate there is "neither": it says nothing about a brain image at all."""
+
+_WORDS = {"type": "array", "maxItems": 30, "items": {"type": "string", "minLength": 1, "maxLength": 60}}
+_LISTS = dict.fromkeys(CATEGORIES, _WORDS)
+SCHEMA = closed(
+    reference=closed(**_LISTS, label={"enum": ["normal", "abnormal"]}),
+    candidate=closed(**_LISTS, label={"enum": ["normal", "abnormal", "neither"]}),
+)
+
+_WEIGHTED = re.compile(r"t([12])(?:[ -]?w(?:i|eighted)?)?(?:[ -](?:images?|imaging|sequence|mri?))?")
+_NEGATION = re.compile(r"(?:no|not|non|without|absent|absence of|negative for|lack of)[ -]+")
+
+
+def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
+    """Return the two captions; None where no word was answered."""
+    answer, reference = answer_text(prediction), reference_text(sample)
+    if not has_words(answer) or not has_words(reference):
+        return None
+    return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
+
+
+NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, max_tokens=2048)
+
+
+def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:
+    """Return a judge's keyword in the form in which two are compared; empty where nothing is left.
+
+    Lower case, single spaces, no punctuation at the ends; every writing of T1 and T2 weighting is one; a negated one begins with "no".
+    No synonym is looked up here: that is what the judge was asked for.
+
+    Args:
+        keyword: As the judge wrote it.
+        is_negated: Whether it stands in the category of negated ones.
+
+    >>> [standard_keyword(word) for word in ("Frontal  lobe.", "T2-weighted", "T1", "t2 FLAIR")]
+    ['frontal lobe', 't2w', 't1w', 't2 flair']
+    >>> standard_keyword("without edema", is_negated=True), standard_keyword("edema", is_negated=True)
+    ('no edema', 'no edema')
+    """
+    word = " ".join(unicodedata.normalize("NFKC", keyword).casefold().split()).strip(" .,;:\"'()[]`*")
+    if found := _WEIGHTED.fullmatch(word):
+        word = f"t{found[1]}w"
+    if is_negated and word:
+        word = _NEGATION.sub("", word, count=1) if _NEGATION.match(word) else word
+        return f"no {word}" if word else ""
+    return word
+
+
+def findings_of(said: Mapping[str, Any]) -> Findings:
+    """Return what a verdict says of one caption: the union of its five lists, and its label.
+
+    Args:
+        said: ``verdict["reference"]`` or ``verdict["candidate"]``.
+
+    >>> said = {"anatomy": ["Thalamus"], "imaging": [], "disease": [], "negated": ["edema"], "sequence": ["axial"], "label": "abnormal"}
+    >>> found = findings_of(said)
+    >>> sorted(found.clinical), sorted(found.modality), found.abnormal
+    (['no edema', 'thalamus'], ['axial'], True)
+    """
+    words = {
+        standard_keyword(word, is_negated=category == "negated")
+        for category in CATEGORIES
+        for word in said[category]
+    }
+    abnormal = {"normal": False, "abnormal": True, "neither": None}[said["label"]]
+    return Findings(frozenset(words - {""}), abnormal)
+
+
+def reference_by_rule(sample: Sample) -> Findings:
+    """Return how much a reference says where no judge was asked about it: what an answer without a word has missed.
+
+    From the word list. It matches nothing, since such an answer has no keyword; it says how much the silence weighs in the forms that are
+    pooled. A reference of which the list knows no clinical word weighs as one keyword.
+    """
+    found = extract_findings(reference_text(sample))
+    if found.clinical or found.abnormal is None:
+        return found
+    return dataclasses.replace(found, keywords=found.keywords | {reference_text(sample).casefold()})
+
+
+def _row(reference: Findings, predicted: Findings) -> Row:
+    row: dict[str, Any] = dict(findings_row(reference, predicted, None))
+    known = reference.abnormal is not None
+    for whose, found in (("true", reference), ("predicted", predicted)):
+        for kind, words in (("clinical", found.clinical), ("modality", found.modality)):
+            codes = sorted(label_code(word) for word in words) if known else []
+            row[f"{kind}_keywords_{whose}"] = np.array(codes, dtype=np.int64)
+    return row
+
+
+_SILENT = Findings(frozenset(), None)
+_CALLS = ("abnormal_true", "abnormal_predicted", "abnormality_agrees")
+
+
+def description_judged() -> Scorer:
+    """Return the scorer of a caption's keywords as a judge lists them; its columns are what ``findings_metrics(None)`` reads.
+
+    By rule (no letter, no digit): no keyword, no call, so wrong; the reference's keywords are then counted with the word list. Bounds: as
+    of `nova_bench.scorers.findings.findings_lexicon`, with the word list too.
+    """
+
+    def rows(items: Iterable[Item]) -> Iterator[Row]:
+        for item in items:
+            if item.verdict is None:
+                yield _row(reference_by_rule(item.sample), _SILENT)
+            else:
+                yield _row(findings_of(item.verdict["reference"]), findings_of(item.verdict["candidate"]))
+
+    def bounds(sample: Sample) -> tuple[Row, Row]:
+        reference = reference_by_rule(sample)
+        opposite = Findings(frozenset(), None if reference.abnormal is None else not reference.abnormal)
+        return _row(reference, opposite), _row(reference, reference)
+
+    return Scorer(
+        name="findings(judged)",
+        columns=(*findings_columns(None), *keyword_columns()),
+        rows=rows,
+        bounds=bounds,
+        version=LEXICON_VERSION,
+        judge=NOVA_DESCRIPTION,
+        labels=_CALLS,
+    )
