@@ -4,7 +4,9 @@
 # [tool.nova-bench]
 # name = "rule-based stand-in"
 # license = "apache-2.0"
+# weights = "none"
 # outputs = ["text"]
+# boxes = "xyxy/1000"
 # sends = "local"
 # ///
 """Stand-in for a judge, made of word lists: it shows that judging works, not how good an answer is. Only for --judge, and only by name."""
