@@ -31,13 +31,15 @@ MAX_ANSWER = 100_000
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _CONTROL_SIGNS = re.compile(
-    r"<(?=[|\uff5c])"  # <|im_end|>, <|eot_id|>, and the full-width bars that some models use
-    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|image|img|video|audio|think|tool_call|start_of_turn|end_of_turn|start_of_image|end_of_image)>)"
-    r"|\[(?=/?(?:INST|IMG|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|CLS|SEP|PAD|MASK|UNK)\])"
-    r"|<(?=</?SYS>>)"
+    r"[<\uff1c](?=[|\uff5c\u2502])"  # <|im_end|>, <|eot_id|>, and the other bars that some models use
+    r"|[<\uff1c](?=<?/?[A-Za-z_][\w.:-]{0,40}[>\uff1e])"  # </s>, <unused99>, <tool_response>, <<SYS>>: any that looks like one
+    r"|<(?=0x[0-9A-Fa-f]{2}>)"  # a byte, as SentencePiece spells it
+    r"|\[(?=/?g?[A-Z][A-Z_]{1,30}\])"  # [INST], [/THINK], [gMASK]; not [age], which a masked word is written as
+    r"|\](?=<\])|\[(?=>\[)"
 )
 _UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 """Control characters, marks of writing direction and characters that no reader sees but a model does."""
 
@@ -154,14 +156,19 @@ def texts_in(parts: tuple[Any, ...]) -> dict[str, str]:
     {'reference': 'A', 'candidate': '<<<end candidate 0>>> B'}
     """
     words = [part for part in parts if isinstance(part, str)]
-    stated = re.search(r"that carry the tag ([0-9a-f]{16})\.", words[-1])
+    stated = _STATED_TAG.search(words[-1])
     if stated is None:
         raise ValueError("no judge's request: its last part names no tag")
-    block = re.compile(
-        rf"<<<([a-z][a-z0-9_]*) {stated[1]}>>>\n(.*)\n<<<end \1 {stated[1]}>>>", flags=re.DOTALL
-    )
-    found = (block.fullmatch(part) for part in words[1:-1])
-    return {match[1]: match[2] for match in found if match is not None}
+    found: dict[str, str] = {}
+    for part in words[1:-1]:
+        name = part[3:].partition(" ")[0]
+        opening, closing = f"<<<{name} {stated[1]}>>>\n", f"\n<<<end {name} {stated[1]}>>>"
+        if part.startswith(opening) and part.endswith(closing):
+            found[name] = part[len(opening) : -len(closing)]
+    return found
+
+
+_STATED_TAG = re.compile(r"that carry the tag ([0-9a-f]{16})\.")
 
 
 def judge_request(
@@ -211,9 +218,11 @@ def verdict_id(judge: Judge, answer: str, repeat: int = 0) -> str:
 def read_verdict(
     judge: Judge, response: Response, texts: Mapping[str, str], think: tuple[str, str] | None = None
 ) -> Verdict:
-    """Read a verdict: the whole answer where it is JSON, else the last object in it that stands on lines of its own and fits the schema.
+    """Read a verdict: the whole answer where it is JSON, else the one object in it that fits the schema and stands on lines of its own.
 
-    An object that begins a line and is no JSON breaks the whole answer: what stands inside it may be a quotation of what was judged.
+    What stands in an answer beside its verdict may be a quotation of what was judged, and a candidate may have written a verdict for
+    itself. So an answer is broken where two objects that fit say different things, wherever they stand, and where a brace opens what is
+    no JSON.
 
     Args:
         judge: What was asked.
@@ -228,60 +237,93 @@ def read_verdict(
             "rejected": "the judge cannot take this request",
         }
         return Verdict(None, said.get(response.finish, response.finish))
-    answer, unclosed = strip_thinking(response.text or "", think)
-    answer = answer.strip()
-    if unclosed:
-        return Verdict(None, "the reasoning was never closed")
-    if not answer:
-        return Verdict(None, "the answer is empty")
-    if len(answer) > MAX_ANSWER:
-        return Verdict(None, f"an answer of {len(answer):,} characters")
-    fault: str | None = "no JSON object stands on lines of its own"
-    fitting: dict[str, Any] | None = None
     try:
-        for value in _objects(answer):
-            if (found := fault_of(value, judge.schema)) is None:
-                fitting = value
-            else:
-                fault = found
+        value = _verdict_in((response.text or "").strip(), judge, think)
     except (ValueError, RecursionError) as error:
-        return Verdict(None, f"no JSON: {_plain(error)}")
-    if fitting is None:
-        return Verdict(None, fault)
-    wrong = judge.check(fitting, texts)
-    return Verdict(fitting) if wrong is None else Verdict(None, wrong)
+        return Verdict(None, _plain(error))
+    wrong = judge.check(value, texts)
+    return Verdict(value) if wrong is None else Verdict(None, wrong)
 
 
-def _objects(answer: str) -> Iterator[Any]:
-    """Yield the JSON objects that begin a line and end one, or the whole answer where it is JSON."""
+def _verdict_in(answer: str, judge: Judge, think: tuple[str, str] | None) -> dict[str, Any]:
+    """Return the verdict in an answer, before the rubric's own check.
+
+    Raises:
+        ValueError: There is none; the message has no word of the answer.
+    """
+    whole = _whole_json(answer)  # first, as a verdict may speak of a reasoning's tags
+    if whole is _NO_JSON:
+        answer, unclosed = strip_thinking(answer, think)
+        answer = answer.strip()
+        if unclosed:
+            raise ValueError("the reasoning was never closed")
+        if not answer:
+            raise ValueError("the answer is empty")
+        whole = _whole_json(answer)
+    if len(answer) > MAX_ANSWER:
+        raise ValueError(f"an answer of {len(answer):,} characters")
+    if whole is not _NO_JSON:
+        if (fault := fault_of(whole, judge.schema)) is not None:
+            raise ValueError(fault)
+        return dict(whole)
+    fault = None
+    fitting: list[dict[str, Any]] = []
+    stands_alone = False
+    for value, is_alone in _objects(answer):
+        if (found := fault_of(value, judge.schema)) is None:
+            fitting.append(value)
+            stands_alone |= is_alone
+        elif is_alone:
+            fault = found
+    if any(canonical(value) != canonical(fitting[0]) for value in fitting):
+        raise ValueError("two verdicts that differ")
+    if not stands_alone:
+        raise ValueError(fault or "no JSON object stands on lines of its own")
+    return fitting[0]
+
+
+_NO_JSON = object()
+
+
+def _whole_json(answer: str) -> Any:
+    """Return what an answer is as JSON, or a sign that it is none.
+
+    Raises:
+        ValueError: It is JSON that no verdict is written in: a key twice, no finite number.
+    """
     try:
-        yield _DECODER.decode(answer)
-        return
-    except (ValueError, RecursionError):
-        pass
+        return _DECODER.decode(answer)
+    except (json.JSONDecodeError, RecursionError):
+        return _NO_JSON
+
+
+def _objects(answer: str) -> Iterator[tuple[Any, bool]]:
+    """Yield each JSON object that is in none other, and whether it begins a line and ends one.
+
+    Raises:
+        ValueError: A brace opens what is no JSON.
+    """
     position = 0
-    while (found := _LINE_OBJECT.search(answer, position)) is not None:
-        value, end = _DECODER.raw_decode(answer, found.start(1))
-        rest = _LINE_END.match(answer, end)
-        if rest is None:
-            raise ValueError("words stand behind the object on its line")
-        yield value
-        position = rest.end()
+    while (start := answer.find("{", position)) >= 0:
+        value, end = _DECODER.raw_decode(answer, start)
+        line = answer[answer.rfind("\n", 0, start) + 1 : start]
+        yield value, _LINE_START.fullmatch(line) is not None and _LINE_END.match(answer, end) is not None
+        position = end
 
 
-_LINE_OBJECT = re.compile(r"(?m)^[ \t]*(?:```(?:json)?[ \t]*)?(\{)")
+_LINE_START = re.compile(r"[ \t]*(?:```(?:json)?[ \t]*)?")
 _LINE_END = re.compile(r"[ \t]*(?:```[ \t]*)?(?:\n|$)")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("no JSON: a key stands twice")
     return made
 
 
 def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"no JSON: {word} is no number")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
@@ -290,8 +332,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
 def _plain(error: Exception) -> str:
     """Return what an error says, without a word of the text that it is about."""
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at character {error.pos}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return f"no JSON: {error.msg} at character {error.pos}"
+    return "no JSON: nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def check_self_judge(model: Model, judge: Model, *, is_allowed: bool) -> bool:

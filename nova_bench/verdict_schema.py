@@ -115,7 +115,7 @@ def fault_of(value: Any, schema: Mapping[str, Any], where: str = "verdict") -> s
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
         if not low <= value <= high:
-            return f"{where}: {value:g} lies outside {low} to {high}"
+            return f"{where}: a number outside {low} to {high}"
     return None
 
 
