@@ -9,6 +9,7 @@ A verdict is a JSON object that fits the rubric's schema exactly. Nothing search
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -37,7 +38,8 @@ _CONTROL_SIGNS = re.compile(
     r"|<(?=</?SYS>>)"
 )
 _UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 """Control characters, marks of writing direction and characters that no reader sees but a model does."""
 
@@ -102,7 +104,7 @@ def shown_text(text: str) -> str:
     >>> shown_text("Normal.<|im_end|> [INST] a<b")
     'Normal.< |im_end|> [ INST] a<b'
     """
-    plain = without_surrogates(text).replace("\r\n", "\n").replace("\r", "\n")
+    plain = re.sub("\r\n|[\r\x85\u2028\u2029]", "\n", without_surrogates(text))
     return _CONTROL_SIGNS.sub(lambda found: found[0] + " ", _UNSEEN.sub("", plain)).strip()
 
 
@@ -213,22 +215,26 @@ def read_verdict(
 ) -> Verdict:
     """Read a verdict: the whole answer where it is JSON, else the last object in it that stands on lines of its own and fits the schema.
 
-    An object that begins a line and is no JSON breaks the whole answer: what stands inside it may be a quotation of what was judged.
+    An object that begins a line and is no JSON breaks the whole answer: what stands inside it may be a quotation of what was judged. Nor is
+    an object among other words the verdict where it stands in a text that was judged; and of several that differ none is, where a text has
+    a brace and so may be what one of them quotes.
 
     Args:
         judge: What was asked.
         response: What came back; no failure.
-        texts: The texts as they went in, for `Judge.check`.
+        texts: The texts as they went in.
         think: The tags of the judge's reasoning.
     """
     if response.finish != "stop":
-        said = {
+        why = {
             "length": "the answer was cut",
             "filter": "the judge's content filter stopped it",
             "rejected": "the judge cannot take this request",
         }
-        return Verdict(None, said.get(response.finish, response.finish))
-    answer, unclosed = strip_thinking(response.text or "", think)
+        return Verdict(None, why.get(response.finish, response.finish))
+    said = (response.text or "").strip()
+    is_whole = _is_json(said)  # a tag in it is a quotation then, and no reasoning
+    answer, unclosed = (said, False) if is_whole else strip_thinking(said, think)
     answer = answer.strip()
     if unclosed:
         return Verdict(None, "the reasoning was never closed")
@@ -237,19 +243,52 @@ def read_verdict(
     if len(answer) > MAX_ANSWER:
         return Verdict(None, f"an answer of {len(answer):,} characters")
     fault: str | None = "no JSON object stands on lines of its own"
-    fitting: dict[str, Any] | None = None
+    fitting: list[dict[str, Any]] = []
     try:
         for value in _objects(answer):
             if (found := fault_of(value, judge.schema)) is None:
-                fitting = value
+                fitting.append(value)
             else:
                 fault = found
     except (ValueError, RecursionError) as error:
         return Verdict(None, f"no JSON: {_plain(error)}")
-    if fitting is None:
+    if fitting and not is_whole:
+        fitting, fault = _without_quotations(fitting, texts)
+    if not fitting:
         return Verdict(None, fault)
-    wrong = judge.check(fitting, texts)
-    return Verdict(fitting) if wrong is None else Verdict(None, wrong)
+    wrong = judge.check(fitting[-1], texts)
+    return Verdict(fitting[-1]) if wrong is None else Verdict(None, wrong)
+
+
+def _without_quotations(
+    fitting: list[dict[str, Any]], texts: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the objects that may be the judge's own verdict, of which the last counts; none, and why, where that cannot be told."""
+    shown = [shown_text(text) for text in texts.values()]
+    if not any("{" in text for text in shown):
+        return fitting, None
+    quotable = [value for text in shown for value in _all_objects(text)]
+    own = [value for value in fitting if value not in quotable]
+    if not own:
+        return [], "the verdict in it stands in a text that was judged"
+    if any(value != own[-1] for value in own):
+        return [], "several verdicts, and a text that one of them may quote"
+    return own, None
+
+
+def _all_objects(text: str) -> Iterator[Any]:
+    """Yield every JSON object in a text, those inside others too."""
+    for brace in re.finditer(r"\{", text):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield _DECODER.raw_decode(text, brace.start())[0]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _objects(answer: str) -> Iterator[Any]:
