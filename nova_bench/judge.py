@@ -9,6 +9,7 @@ A verdict is a JSON object that fits the rubric's schema exactly. Nothing search
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -104,7 +105,7 @@ def shown_text(text: str) -> str:
     >>> shown_text("Normal.<|im_end|> [INST] a<b")
     'Normal.< |im_end|> [ INST] a<b'
     """
-    plain = without_surrogates(text).replace("\r\n", "\n").replace("\r", "\n")
+    plain = re.sub("\r\n|[\r\x85\u2028\u2029]", "\n", without_surrogates(text))
     return _CONTROL_SIGNS.sub(lambda found: found[0] + " ", _UNSEEN.sub("", plain)).strip()
 
 
@@ -221,13 +222,13 @@ def read_verdict(
     """Read a verdict: the whole answer where it is JSON, else the one object in it that fits the schema and stands on lines of its own.
 
     What stands in an answer beside its verdict may be a quotation of what was judged, and a candidate may have written a verdict for
-    itself. So an answer is broken where two objects that fit say different things, wherever they stand, and where a brace opens what is
-    no JSON.
+    itself. So an answer is broken where two objects that fit say different things, wherever they stand, where the only one stands in a text
+    that was judged as well, and where a brace opens what is no JSON.
 
     Args:
         judge: What was asked.
         response: What came back; no failure.
-        texts: The texts as they went in, for `Judge.check`.
+        texts: The texts as they went in.
         think: The tags of the judge's reasoning.
     """
     if response.finish != "stop":
@@ -238,34 +239,58 @@ def read_verdict(
         }
         return Verdict(None, said.get(response.finish, response.finish))
     try:
-        value = _verdict_in((response.text or "").strip(), judge, think)
+        value = _verdict_in((response.text or "").strip(), judge, texts, think)
     except (ValueError, RecursionError) as error:
         return Verdict(None, _plain(error))
     wrong = judge.check(value, texts)
     return Verdict(value) if wrong is None else Verdict(None, wrong)
 
 
-def _verdict_in(answer: str, judge: Judge, think: tuple[str, str] | None) -> dict[str, Any]:
+def _verdict_in(
+    answer: str, judge: Judge, texts: Mapping[str, str], think: tuple[str, str] | None
+) -> dict[str, Any]:
     """Return the verdict in an answer, before the rubric's own check.
 
     Raises:
         ValueError: There is none; the message has no word of the answer.
     """
-    whole = _whole_json(answer)  # first, as a verdict may speak of a reasoning's tags
-    if whole is _NO_JSON:
-        answer, unclosed = strip_thinking(answer, think)
-        answer = answer.strip()
-        if unclosed:
-            raise ValueError("the reasoning was never closed")
-        if not answer:
-            raise ValueError("the answer is empty")
-        whole = _whole_json(answer)
+    whole = _whole_json(answer)
+    if (
+        whole is not _NO_JSON and len(answer) <= MAX_ANSWER
+    ):  # first, as a verdict may speak of a reasoning's tags
+        return _fitting(whole, judge)
+    answer, unclosed = strip_thinking(answer, think)
+    answer = answer.strip()
+    if unclosed:
+        raise ValueError("the reasoning was never closed")
+    if not answer:
+        raise ValueError("the answer is empty")
     if len(answer) > MAX_ANSWER:
         raise ValueError(f"an answer of {len(answer):,} characters")
-    if whole is not _NO_JSON:
-        if (fault := fault_of(whole, judge.schema)) is not None:
-            raise ValueError(fault)
-        return dict(whole)
+    whole = _whole_json(answer)
+    verdict = _fitting(whole, judge) if whole is not _NO_JSON else _standing_alone(answer, judge)
+    if any(value == verdict for text in texts.values() for value in _all_objects(shown_text(text))):
+        raise ValueError("the verdict in it stands in a text that was judged")
+    return verdict
+
+
+def _fitting(value: Any, judge: Judge) -> dict[str, Any]:
+    """Return a value that fits the rubric's schema.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if (fault := fault_of(value, judge.schema)) is not None:
+        raise ValueError(fault)
+    return dict(value)
+
+
+def _standing_alone(answer: str, judge: Judge) -> dict[str, Any]:
+    """Return the one verdict among words.
+
+    Raises:
+        ValueError: There is none on lines of its own, or another one beside it.
+    """
     fault = None
     fitting: list[dict[str, Any]] = []
     stands_alone = False
@@ -280,6 +305,13 @@ def _verdict_in(answer: str, judge: Judge, think: tuple[str, str] | None) -> dic
     if not stands_alone:
         raise ValueError(fault or "no JSON object stands on lines of its own")
     return fitting[0]
+
+
+def _all_objects(text: str) -> Iterator[Any]:
+    """Yield every JSON object in a text, those inside others too."""
+    for brace in re.finditer(r"\{", text):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield _DECODER.raw_decode(text, brace.start())[0]
 
 
 _NO_JSON = object()
