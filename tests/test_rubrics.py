@@ -38,6 +38,28 @@ def test_rubrics_and_schemas_may_be_asked_of_every_backend(judge: nb.Judge) -> N
     assert strict_faults(judge.schema) == []
 
 
+def longest(schema: Mapping[str, Any]) -> str:
+    """Return the longest verdict that a schema allows, as JSON."""
+
+    def value(part: Mapping[str, Any]) -> Any:
+        if "enum" in part:
+            return max(part["enum"], key=len)
+        return {
+            "object": lambda: {key: value(inner) for key, inner in part["properties"].items()},
+            "array": lambda: [value(part["items"])] * part["maxItems"],
+            "string": lambda: "x" * part["maxLength"],
+            "integer": lambda: part["maximum"],
+        }[part["type"]]()
+
+    return json.dumps(value(schema))
+
+
+@pytest.mark.parametrize("judge", ALL, ids=lambda judge: judge.name)
+def test_longest_verdict_fits_the_tokens_of_an_answer(judge: nb.Judge) -> None:
+    """A judge under its schema is cut nowhere: reasons at a token a character, lists full of keywords at four and more characters a token."""
+    assert len(longest(judge.schema)) / judge.max_tokens < (5 if judge is NOVA_DESCRIPTION else 1)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_tasks_on_gated_data_keep_no_open_text(task: str) -> None:
     made = nb.load_task(task)
