@@ -158,24 +158,19 @@ sys.exit(code)
 """
 
 
-def compare(bench: Bench, rounds: int) -> float:
-    """Measure, print, and return the ratio of the wall times."""
+def compare(bench: Bench, rounds: int) -> None:
+    """Measure and print."""
     taken: dict[str, list[tuple[float, float]]] = {}
     for i in range(rounds):
         for contender in (bench.alone, bench.both) if i % 2 == 0 else (bench.both, bench.alone):
             for name, measured in contender().items():
                 taken.setdefault(name, []).append(measured)
-    ratio = 0.0
     for what, place in (("wall", 0), ("span", 1)):
         seconds = {name: statistics.median(each[place] for each in runs) for name, runs in taken.items()}
         slower = max(seconds["run"], seconds["score --judge"])
-        ratio_now = seconds["run --judge"] / slower
-        ratio = ratio or ratio_now
+        ratio, floor = seconds["run --judge"] / slower, (slower + LATENCY) / slower
         told = "".join(f"{seconds[name]:>14.2f} s" for name in ("run", "score --judge", "run --judge"))
-        print(
-            f"{bench.concurrency:<12}{what:<6}{told}{ratio_now:>9.3f}{(slower + LATENCY) / slower:>9.3f}{BUDGET:>9.2f}"
-        )
-    return ratio
+        print(f"{bench.concurrency:<12}{what:<6}{told}{ratio:>9.3f}{floor:>9.3f}{BUDGET:>9.2f}")
 
 
 def main() -> None:

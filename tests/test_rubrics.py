@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import dataclasses
 import json
@@ -14,6 +15,7 @@ from written_verdicts import FIRST, green_verdict, sample_of
 
 import nova_bench as nb
 from nova_bench.backends.strict_schema import strict_faults
+from nova_bench.catalog import expand
 from nova_bench.demographic_terms import vary
 from nova_bench.judge import check_judge, open_texts, render_parts, texts_in
 from nova_bench.rubrics.green import ERRORS, GREEN
@@ -203,3 +205,15 @@ def test_judged_columns_of_a_run(task: str, expected: Mapping[str, float], tmp_p
     n_lines = len(run.table())
     assert len(judge.asked) == n_lines * len(run.plan.task.judges)
     assert not any(request.images for request in judge.asked)
+
+
+def test_nova_suite_sends_two_judge_calls_an_image_at_most(tmp_path: Path) -> None:
+    tasks, _ = expand("nova")
+    judge = Scripted()
+    images = set()
+    for i, task in enumerate(tasks):
+        run = nb.evaluate(task, "prior", data="mini", limit=3, out=tmp_path / str(i), judges=[judge])
+        images |= set(run.table()["id"])
+    asked = collections.Counter(request.sample for request in judge.asked)
+    assert set(asked) == images
+    assert max(asked.values()) <= 2
