@@ -16,11 +16,12 @@ from nova_bench.budget import Budget, Ledger
 from nova_bench.cache import ResponseCache
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
 from nova_bench.judge_stage import JudgeStage
+from nova_bench.log_index import Index
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
 from nova_bench.progress import Progress
 from nova_bench.response_check import checked
-from nova_bench.runlog import Index, RunLog, record_of
+from nova_bench.runlog import RunLog, record_of
 from nova_bench.types import Request, Response, Sample
 
 __all__ = ["Progress", "ask", "judge_answers", "request_ids"]

@@ -113,8 +113,9 @@ def spent(usage: Mapping[str, Any]) -> str:
         if not tokens["total"] and not reused:
             continue
         cost = account["cost_note"] if account["cost_usd"] is None else f"{account['cost_usd']:.6g} USD"
+        who = role if role.endswith(f" {account['model']}") else f"{role} {account['model']}"
         told.append(
-            f"{role} {account['model']}: {account['requests']:,} requests, {tokens['input']:,} input tokens ({tokens['cached']:,} of them cached), "
+            f"{who}: {account['requests']:,} requests, {tokens['input']:,} input tokens ({tokens['cached']:,} of them cached), "
             f"{tokens['output']:,} output tokens ({tokens['reasoning']:,} of them reasoning), "
             f"{account['seconds']:.1f} s summed over the requests, {cost}"
             + (f"; {reused:,} answers from the response cache" if reused else "")

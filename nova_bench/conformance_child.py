@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +33,7 @@ from nova_bench.conformance_judge import (
     wrong_output,
 )
 from nova_bench.conformance_load import explain_load
-from nova_bench.conformance_stream import STREAM, Outcome, Stream, Trouble
+from nova_bench.conformance_stream import STREAM, Outcome, Stream, Trouble, threads_left
 from nova_bench.errors import AdapterError
 from nova_bench.static_check import printable
 from nova_bench.types import Adapter, Request, Response
@@ -369,21 +368,12 @@ class Child:
                         stream.flush()
                 os._exit(0)
             self.say("done", step=step)
-        left = self._threads_left()
+        left = threads_left()
         self.say(
             "end",
             threads=[printable(thread.name, 60) for thread in left if not thread.daemon],
             crowd=len(left) if len(left) >= max(self._n_streams, 4) else 0,
         )
-
-    def _threads_left(self) -> list[threading.Thread]:
-        """Return the threads that still run some time after the last step."""
-        left = set(threading.enumerate()) - {threading.main_thread()}
-        until = time.monotonic() + 2.0
-        while left and time.monotonic() < until:
-            time.sleep(0.05)
-            left = {thread for thread in left if thread.is_alive()}
-        return sorted(left, key=lambda thread: thread.name)
 
 
 def _die_with_parent() -> None:

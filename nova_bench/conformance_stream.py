@@ -297,3 +297,13 @@ def _raised(error: BaseException, at: str, missing: list[str]) -> Trouble:
 def _names(keys: list[str]) -> str:
     shown = ", ".join(repr(key) for key in keys[:3])
     return shown if len(keys) <= 3 else f"{shown} and {len(keys) - 3} more"
+
+
+def threads_left() -> list[threading.Thread]:
+    """Return the threads that still run some time after the last stream."""
+    left = set(threading.enumerate()) - {threading.main_thread()}
+    until = time.monotonic() + 2.0
+    while left and time.monotonic() < until:
+        time.sleep(0.05)
+        left = {thread for thread in left if thread.is_alive()}
+    return sorted(left, key=lambda thread: thread.name)

@@ -22,8 +22,9 @@ from nova_bench.budget import Ledger
 from nova_bench.discreet import without_quotes
 from nova_bench.errors import LogError, UsageError
 from nova_bench.judge import TRIES, Verdict, rubric_id
+from nova_bench.log_index import Entry
 from nova_bench.prices import Price
-from nova_bench.runlog import MANIFEST, Entry, RunLog, join_identity, read_manifest, record_of
+from nova_bench.runlog import MANIFEST, RunLog, join_identity, read_manifest, record_of
 from nova_bench.signature import digest, request_hash
 from nova_bench.types import Judge, Request, Response
 

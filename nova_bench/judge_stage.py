@@ -22,11 +22,12 @@ from nova_bench.budget import Budget
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
 from nova_bench.judge import Verdict, judge_request, read_verdict, with_attempt
 from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.log_index import Index
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
 from nova_bench.progress import JudgeProgress
 from nova_bench.response_check import checked
-from nova_bench.runlog import Index, RunLog
+from nova_bench.runlog import RunLog
 from nova_bench.types import Judge, Request, Response, Sample
 
 WAITING = 1000

@@ -133,7 +133,7 @@ class Loopback:
         if plan.is_raw:
             await asyncio.sleep(plan.latency)
             stats.answered["raw"] += 1
-            return web.json_response(self._completion({"model": "loopback"}, "[]"))
+            return web.json_response(self._completion({"model": "loopback"}, plan.raw_answer))
         if len(stats.bodies) < 64:
             stats.bodies.append(data)
             stats.headers.append(dict(request.headers))
@@ -375,9 +375,11 @@ def main() -> None:
     parser.add_argument("--retry-after", default="0.02")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--raw", action="store_true")
+    parser.add_argument("--raw-answer", default="[]")
     args = parser.parse_args()
     faults = {kind: float(share) for kind, share in (text.split("=") for text in args.fault)}
-    plan = Plan(args.latency, faults, retry_after=args.retry_after, seed=args.seed, is_raw=args.raw)
+    raw = {"is_raw": args.raw, "raw_answer": args.raw_answer}
+    plan = Plan(args.latency, faults, retry_after=args.retry_after, seed=args.seed, **raw)
 
     async def forever() -> None:
         runner, port = await _listen(Loopback(plan), args.port)

@@ -21,6 +21,8 @@ class Plan:
     seed: int = 0
     is_raw: bool = False
     """Leave the body unread by JSON and answer a constant: a benchmark measures the client, not the server."""
+    raw_answer: str = "[]"
+    """The constant."""
     message: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Fields over the answer's own message."""
     finish_reason: str | None = "stop"

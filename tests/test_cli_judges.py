@@ -11,6 +11,7 @@ from judged_task import LIKENESS, judged, write_task
 from running import make_set, nova
 
 from nova_bench.cli_judging import options_of
+from nova_bench.cli_limits import spent
 from nova_bench.errors import UsageError
 from nova_bench.judge import rubric_id
 from nova_bench.progress import JudgeProgress, Progress
@@ -299,3 +300,17 @@ def test_judges_have_lines_of_progress() -> None:
 def test_an_option_of_no_judge() -> None:
     with pytest.raises(UsageError, match="one of the judges named: a"):
         options_of(["a"], ["key@b=1"])
+
+
+@pytest.mark.parametrize(
+    ("role", "model", "said"),
+    [
+        ("model", "openai:m", "model openai:m: "),
+        ("judge openai:j", "openai:j", "judge openai:j: "),
+        ("judge rule-based stand-in", "rule_based_judge", "judge rule-based stand-in rule_based_judge: "),
+    ],
+)
+def test_line_of_what_was_spent_names_a_judge_once(role: str, model: str, said: str) -> None:
+    tokens = {"total": 12, "input": 7, "cached": 0, "output": 5, "reasoning": 0}
+    account = {"model": model, "tokens": tokens, "from_cache": {"answers": 0}, "cost_usd": 0.5, "requests": 1}
+    assert spent({role: {**account, "seconds": 1.0}}).startswith(said + "1 requests")

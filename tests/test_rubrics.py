@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import dataclasses
 import json
@@ -14,6 +15,7 @@ from written_verdicts import FIRST, green_verdict, sample_of
 
 import nova_bench as nb
 from nova_bench.backends.strict_schema import strict_faults
+from nova_bench.catalog import expand
 from nova_bench.demographic_terms import vary
 from nova_bench.judge import check_judge, open_texts, render_parts, texts_in
 from nova_bench.rubrics.green import ERRORS, GREEN
@@ -36,6 +38,28 @@ TASKS = ("nova_caption", "nova_diagnosis", "fmbench_vqa", "fmbench_report")
 def test_rubrics_and_schemas_may_be_asked_of_every_backend(judge: nb.Judge) -> None:
     check_judge(judge)
     assert strict_faults(judge.schema) == []
+
+
+def longest(schema: Mapping[str, Any]) -> str:
+    """Return the longest verdict that a schema allows, as JSON."""
+
+    def value(part: Mapping[str, Any]) -> Any:
+        if "enum" in part:
+            return max(part["enum"], key=len)
+        return {
+            "object": lambda: {key: value(inner) for key, inner in part["properties"].items()},
+            "array": lambda: [value(part["items"])] * part["maxItems"],
+            "string": lambda: "x" * part["maxLength"],
+            "integer": lambda: part["maximum"],
+        }[part["type"]]()
+
+    return json.dumps(value(schema))
+
+
+@pytest.mark.parametrize("judge", ALL, ids=lambda judge: judge.name)
+def test_longest_verdict_fits_the_tokens_of_an_answer(judge: nb.Judge) -> None:
+    """A judge under its schema is cut nowhere: reasons at a token a character, lists full of keywords at four and more characters a token."""
+    assert len(longest(judge.schema)) / judge.max_tokens < (5 if judge is NOVA_DESCRIPTION else 1)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -181,3 +205,15 @@ def test_judged_columns_of_a_run(task: str, expected: Mapping[str, float], tmp_p
     n_lines = len(run.table())
     assert len(judge.asked) == n_lines * len(run.plan.task.judges)
     assert not any(request.images for request in judge.asked)
+
+
+def test_nova_suite_sends_two_judge_calls_an_image_at_most(tmp_path: Path) -> None:
+    tasks, _ = expand("nova")
+    judge = Scripted()
+    images = set()
+    for i, task in enumerate(tasks):
+        run = nb.evaluate(task, "prior", data="mini", limit=3, out=tmp_path / str(i), judges=[judge])
+        images |= set(run.table()["id"])
+    asked = collections.Counter(request.sample for request in judge.asked)
+    assert set(asked) == images
+    assert max(asked.values()) <= 2

@@ -69,7 +69,7 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
 
 
-GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=1536)
+GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=2048)
 
 
 def green_of(matched: int, significant: int) -> float:

@@ -79,7 +79,7 @@ def report_material(sample: Sample, prediction: Prediction) -> dict[str, str] | 
 
 
 def _judge(rubric: str, material: Callable[[Sample, Prediction], dict[str, str] | None]) -> Judge:
-    return Judge("llm_score", 1, rubric, SCHEMA, material, private=("reason",), max_tokens=512)
+    return Judge("llm_score", 1, rubric, SCHEMA, material, private=("reason",), max_tokens=1024)
 
 
 ANSWER_SCORE = _judge(ANSWER_RUBRIC, answer_material)

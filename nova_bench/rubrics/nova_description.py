@@ -72,7 +72,7 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
 
 
-NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, max_tokens=2048)
+NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, max_tokens=4096)
 
 
 def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:

@@ -83,7 +83,7 @@ def check(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> str | None:
 
 
 NOVA_DIAGNOSIS = Judge(
-    "nova_diagnosis", 1, RUBRIC, SCHEMA, material, check, private=("reason",), max_tokens=512
+    "nova_diagnosis", 1, RUBRIC, SCHEMA, material, check, private=("reason",), max_tokens=1024
 )
 
 
