@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nova_bench.judge import rubric_id
-from nova_bench.report import MOST_UNJUDGED
+from nova_bench.render_judges import judged, repeats
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -60,6 +60,8 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
         parts.append(_metrics(overall))
         parts.append(_states(first))
         parts += judged(document)
+        if document["judge_repeats"]:
+            parts.append(repeats(document["judge_repeats"]))
     if document["warnings"]:
         parts.append(
             Text(
@@ -227,29 +229,6 @@ def rubric_page(task: Any, judge: Any) -> Iterator[RenderableType]:
     )
     yield Text(judge.rubric)
     yield Text(f"verdict: {json.dumps(judge.schema, ensure_ascii=False)}")
-
-
-def judged(document: Mapping[str, Any]) -> Iterator[Text]:
-    """Yield a line for each judge of a report: who, by which rubrics, how often, and how many answers are unjudged or wait."""
-    for judge in document["judges"]:
-        share = judge["unjudged_share"]
-        said = f"judge {judge['name']}: rubrics {', '.join(judge['rubrics'])}; repeats {judge['repeats']}; "
-        said += f"unjudged {judge['unjudged']} of {judge['lines']}" + (
-            "" if share is None else f" ({100 * share:.1f}%)"
-        )
-        shown = Text(said + ("; it is the model under test" if judge["self"] else ""))
-        if judge["too_many_unjudged"]:
-            shown.append(
-                f"\nmore than {100 * MOST_UNJUDGED:g}% are unjudged: too many for a submission",
-                style="yellow",
-            )
-        if judge["judge_failed"]:
-            shown.append(
-                f"\nincomplete: {judge['judge_failed']} answers wait for a verdict of {judge['name']} and are not scored in its columns. "
-                "Give the same command again to ask for them.",
-                style="yellow",
-            )
-        yield shown
 
 
 def console(*, to_stderr: bool = False) -> Console:

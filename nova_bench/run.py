@@ -109,7 +109,7 @@ class Run:
                 return known
         self.__dict__.pop("scored", None)  # the log may have grown since
         made = self.cells(resamples=resamples, seed=seed)
-        report = report_json(self.plan, self.scored, made, self.remote_code)
+        report = report_json(self.plan, self.scored, made, self.remote_code, resamples=resamples, seed=seed)
         write_json(self.folder / REPORT, report)
         self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
         for name, account in self.scored.judges.items():
