@@ -37,7 +37,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="key[@JUDGE]=value",
-        help="an option of the judges' adapters; with @ADAPTER[:MODEL] of that judge only",
+        help="an option of the judges' adapters; with @ADAPTER[:MODEL], or @N for the Nth --judge, of that judge only",
     )
     group.add_argument(
         "--judge-param",
@@ -157,22 +157,27 @@ def options_of(names: Sequence[str], given: Sequence[str]) -> list[dict[str, str
 
     >>> options_of(["openai:a", "replay"], ["concurrency=2", "concurrency@openai:a=8", "from@replay=x=y.jsonl"])
     [{'concurrency': '8'}, {'concurrency': '2', 'from': 'x=y.jsonl'}]
+    >>> options_of(["openai:a", "openai:a"], ["effort@1=low", "effort@2=high"])
+    [{'effort': 'low'}, {'effort': 'high'}]
     """
     shared: list[str] = []
-    own: dict[str, list[str]] = {name: [] for name in names}
+    own: list[list[str]] = [[] for _ in names]
     for word in given:
         key, equals, value = word.partition("=")
         option, at, judge = key.partition("@")
+        meant = [i for i, name in enumerate(names) if judge in (name, str(i + 1))]
         if not at:
             shared.append(word)
-        elif judge in own and option and equals:
-            own[judge].append(f"{option}={value}")
+        elif meant and option and equals:
+            for i in meant:
+                own[i].append(f"{option}={value}")
         else:
             raise UsageError(
-                f"-J {word!r}: expected key=value, or key@JUDGE=value with one of the judges named: {', '.join(names)}"
+                f"-J {word!r}: expected key=value, or key@JUDGE=value with one of the judges named: {', '.join(names)} (or its place: 1, 2, ...)"
             )
     every = pairs(shared, "-J")
-    return [{**every, **pairs(own[name], f"-J ...@{name}")} for name in names]
+    told = [f"-J ...@{name}" for name in names]
+    return [{**every, **pairs(words, flag)} for words, flag in zip(own, told, strict=True)]
 
 
 def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:

@@ -28,7 +28,8 @@ from nova_bench.judge_forms import (
     form_id,
     wanted_verdicts,
 )
-from nova_bench.judge_log import join_judge, judge_name
+from nova_bench.judge_log import join_judge
+from nova_bench.judge_names import judge_name
 from nova_bench.judge_texts import Judged, judge_texts
 from nova_bench.judging import Judging, recorded_model
 from nova_bench.prepare import Answerer, Settings

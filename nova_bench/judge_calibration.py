@@ -30,7 +30,8 @@ from nova_bench.hosted import check_hosted
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, rubric_id
 from nova_bench.judge_labels import Label, flattened, leaves_of, read_labels
-from nova_bench.judge_log import join_judge, judge_name
+from nova_bench.judge_log import join_judge
+from nova_bench.judge_names import judge_name
 from nova_bench.judge_texts import Judged, Wanted, judge_texts
 from nova_bench.judging import Judging
 from nova_bench.prepare import Answerer, Settings, ready_model

@@ -14,7 +14,8 @@ from nova_bench.errors import UsageError
 from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, check_self_judge, open_texts
-from nova_bench.judge_log import JUDGES, Asked, join_judge, judge_identity, judge_name
+from nova_bench.judge_log import JUDGES, Asked, asked_judges, join_judge
+from nova_bench.judge_names import judge_identity, judge_name, kind_of, names_apart
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
 from nova_bench.prepare import Answerer, Settings, ready_model
@@ -61,6 +62,8 @@ class Judging:
         self._allow_self_judge, self._allow_hosted = allow_self_judge, allow_hosted
         self._budget, self._prices, self._settings = budget, prices, settings
         self.models: list[Model] = []
+        self.names: list[str] = []
+        """What each is called: two that differ only in their options by these."""
         self._is_self: dict[str, bool] = {}
         self._price: dict[str, Price | None] = {}
 
@@ -94,14 +97,16 @@ class Judging:
                 ready_model(given, self._options if isinstance(given, str) else None, spelling)
                 for given in self._given
             ]
-        seen: set[str] = set()
-        for one in self.models:
-            name = judge_name(one)
-            if name in seen:
-                raise UsageError(
-                    f"judge {name} stands twice: two columns of one name cannot be told apart; use --judge-repeats to ask it again"
-                )
-            seen.add(name)
+        kinds = [kind_of(judge_identity(one, self.params)) for one in self.models]
+        if same := [
+            judge_name(one) for one, kind in zip(self.models, kinds, strict=True) if kinds.count(kind) > 1
+        ]:
+            raise UsageError(
+                f"judge {same[0]} stands twice with the same options: two columns of one name cannot be told apart. Use --judge-repeats to ask "
+                "it again, or give one of them other options: -J key@1=value for the judge named first, -J key@2=value for the second"
+            )
+        self.names = names_apart(kinds)
+        for name, one in zip(self.names, self.models, strict=True):
             self._is_self[name] = check_self_judge(model, one, is_allowed=self._allow_self_judge)
             is_allowed = self._allow_hosted or (data is not None and data.is_synthetic)
             check_hosted(task.data, one, is_allowed=is_allowed)
@@ -123,10 +128,8 @@ class Judging:
             run: Its folder, which is there.
             is_gated: Whether the texts are given to approved accounts only.
         """
-        made = []
-        for one in self.models:
-            name = judge_name(one)
-            asked = join_judge(
+        folders = [
+            join_judge(
                 run,
                 one,
                 plan.task.judges,
@@ -135,13 +138,24 @@ class Judging:
                 is_self=self._is_self[name],
                 price=self._price[name],
                 start=judge_start(one, self._settings.command),
+            ).folder
+            for name, one in zip(self.names, self.models, strict=True)
+        ]
+        named = {
+            asked.folder: asked for asked in asked_judges(run, folders)
+        }  # told apart from those of earlier starts
+        return [
+            JudgeStage(
+                plan,
+                one,
+                run,
+                named[folder],
+                is_gated=is_gated,
+                budget=self._budget,
+                price=self._price[name],
             )
-            made.append(
-                JudgeStage(
-                    plan, one, run, asked, is_gated=is_gated, budget=self._budget, price=self._price[name]
-                )
-            )
-        return made
+            for folder, name, one in zip(folders, self.names, self.models, strict=True)
+        ]
 
     def planned(self, run: Path) -> list[tuple[Model, Asked]]:
         """Return the judges and what their manifests below the run's folder would say of them; nothing is written.
@@ -149,22 +163,22 @@ class Judging:
         Args:
             run: The run's folder, which need not be there.
         """
-        return [
-            (
-                one,
-                Asked(
-                    run / JUDGES / digest(judge_identity(one, self.params))[:12],
-                    judge_name(one),
-                    dict(one.identity),
-                    self.params,
-                    self._repeats,
-                    self._is_self[judge_name(one)],
-                    "",
-                    self._price[judge_name(one)],
-                ),
+        made = []
+        for name, one in zip(self.names, self.models, strict=True):
+            identity = judge_identity(one, self.params)
+            asked = Asked(
+                run / JUDGES / digest(identity)[:12],
+                name,
+                dict(one.identity),
+                self.params,
+                self._repeats,
+                self._is_self[name],
+                "",
+                self._price[name],
+                kind_of(identity),
             )
-            for one in self.models
-        ]
+            made.append((one, asked))
+        return made
 
     def notes(self, task: Task) -> list[str]:
         """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""

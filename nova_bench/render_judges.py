@@ -29,7 +29,7 @@ def judged(document: Mapping[str, Any]) -> Iterator[Text]:
         if judge["judge_failed"]:
             shown.append(
                 f"\nincomplete: {judge['judge_failed']} answers wait for a verdict of {judge['name']} and are not scored in its columns. "
-                "Give the same command again to ask for them.",
+                f"Give the same command again to ask for them, or delete {judge['folder']} in the run's folder to take this judge out.",
                 style="yellow",
             )
         yield shown

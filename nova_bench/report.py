@@ -10,6 +10,7 @@ import numpy as np
 
 from nova_bench.judge import rubric_id
 from nova_bench.judge_agreement import repeat_records
+from nova_bench.judge_log import JUDGES
 from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_metrics
 from nova_bench.plan import Limit, Plan
 from nova_bench.score import Scored
@@ -304,6 +305,7 @@ def report_json(
         "judges": [
             {
                 "name": name,
+                "folder": f"{JUDGES}/{account.asked.folder.name}",
                 "repeats": account.asked.repeats,
                 "self": account.asked.is_self,
                 "models": dict(account.models),

@@ -38,6 +38,10 @@ def load(model: str = "words"):
 '''
 
 JUDGE = '''
+# /// script
+# [tool.nova-bench]
+# transport = ["fail"]
+# ///
 """A judge that counts words; every call is noted in a file."""
 import json
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from judged_task import write_task
@@ -11,6 +12,10 @@ from running import make_set
 from test_cli_judges import MODEL, asked, judge_run
 
 JUDGE = '''
+# /// script
+# [tool.nova-bench]
+# transport = ["concurrency"]
+# ///
 """A judge whose scores move by one between its repeats, and by `harsh` between judges; every call is noted in a file."""
 import json
 
@@ -28,6 +33,9 @@ class Judge:
                 file.write(f"{self.harsh} {request.id}\\n")
             verdict = verdict_on(request)
             moved = (sum(request.sample.encode()) + request.repeat) % 2
+            if self.harsh < 0:
+                yield nb.Response(request.id, finish="error", error="no such option")
+                continue
             score = max(0, verdict["score"] - moved - self.harsh)
             verdict |= {"score": score, "label": "CORRECT" if score > 4 else "INCORRECT"}
             yield nb.Response(request.id, json.dumps(verdict), usage=nb.Usage(100, 10))
@@ -114,3 +122,72 @@ def test_a_panel_at_the_command_line(home: Path) -> None:
     wrong = judge_run(home, "--judge", "judge:d", verb=("judge", "agreement", "out"))
     assert wrong.returncode == 2
     assert "did you mean 'judge:" in wrong.stderr
+
+
+def overall(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {cell["metric"]: cell for cell in document["cells"] if cell["slice"] == "all"}
+
+
+def test_two_judges_of_one_name_are_two_columns(home: Path) -> None:
+    """Asked by two commands, in whichever order: no numbers take the place of others."""
+    assert judge_run(home, "--judge", "./judge.py").returncode == 0
+    alone = overall(json.loads(judge_run(home, "--json", verb=("report", "out")).stdout))
+    harsh = ("--judge", "./judge.py", "-J", "harsh=3", "--json")
+    both = overall(json.loads(judge_run(home, *harsh, verb=("score", "out")).stdout))
+    mild, severe = (both[f"likeness(judge=judge:mild[harsh={n}])"] for n in (0, 3))
+    assert mild["value"] == alone["likeness(judge=judge:mild)"]["value"] > severe["value"]
+    assert "likeness(judge=judge:mild)" not in both
+    protocols = [cell["signature"]["protocol"]["judge"] for cell in (mild, severe)]
+    assert [one["model"] for one in protocols] == ["judge:mild"] * 2
+    assert [one["options"]["harsh"] for one in protocols] == [0, 3]
+    assert protocols[0] == alone["likeness(judge=judge:mild)"]["signature"]["protocol"]["judge"]
+    told = judge_run(home, verb=("report", "out")).stdout
+    assert "judge judge:mild[harsh=0]: rubrics" in told
+    params = ("--judge", "./judge.py", "--judge-param", "max_tokens=99", "--json")
+    three = overall(json.loads(judge_run(home, *params, verb=("score", "out")).stdout))
+    assert three["likeness(judge=judge:mild[harsh=0;max_tokens=99])"]["value"] == mild["value"]
+    assert three["likeness(judge=judge:mild[harsh=3])"]["value"] == severe["value"]
+    panel = json.loads(judge_run(home, "--json", verb=("judge", "agreement", "out")).stdout)["panel"]
+    assert len(panel["judges"]) == 3
+
+
+def test_two_judges_of_one_name_in_one_command(home: Path) -> None:
+    twice = ("--judge", "./judge.py", "--judge", "./judge.py")
+    done = judge_run(home, *twice, "-J", "harsh@1=1", "-J", "harsh@2=2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = overall(json.loads(done.stdout))
+    one, two = (found[f"likeness(judge=judge:mild[harsh={n}])"]["value"] for n in (1, 2))
+    assert one > two
+    assert "judge judge:mild[harsh=1]: 12 verdicts" in done.stderr
+    assert sorted({line.split()[0] for line in asked(home, "judge")}) == ["1", "2"]
+    # A transport option changes no answer, so these two are one judge.
+    wrong = judge_run(home, *twice, "-J", "concurrency@1=2")
+    assert wrong.returncode == 2
+    assert "stands twice with the same options" in wrong.stderr
+    assert "-J key@2=value" in wrong.stderr
+    none = judge_run(home, *twice, "-J", "harsh@3=1")
+    assert none.returncode == 2
+    assert "or its place: 1, 2" in none.stderr
+
+
+def test_an_edited_adapter_file_is_the_same_judge_asked_again(home: Path) -> None:
+    assert judge_run(home, "--judge", "./judge.py").returncode == 0
+    edited = (home / "judge.py").read_text().replace("moved - self.harsh", "moved - self.harsh - 1")
+    (home / "judge.py").write_text(edited)
+    before = overall(json.loads(judge_run(home, "--json", verb=("report", "out")).stdout))
+    after = overall(
+        json.loads(judge_run(home, "--judge", "./judge.py", "--json", verb=("score", "out")).stdout)
+    )
+    assert set(after) == set(before)
+    assert after["likeness(judge=judge:mild)"]["value"] < before["likeness(judge=judge:mild)"]["value"]
+    assert len(asked(home, "judge")) == 24
+
+
+def test_a_judge_that_only_failed_is_left_out_once_another_of_its_name_was_asked(home: Path) -> None:
+    first = judge_run(home, "--judge", "./judge.py", "-J", "harsh=-1")
+    assert first.returncode == 1
+    (folder,) = (home / "out" / "judges").iterdir()
+    assert f"or delete judges/{folder.name} in the run's folder" in " ".join(first.stdout.split())
+    second = judge_run(home, "--judge", "./judge.py", "--json", verb=("score", "out"))
+    assert second.returncode == 0, second.stderr
+    assert "likeness(judge=judge:mild)" in overall(json.loads(second.stdout))
