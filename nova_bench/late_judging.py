@@ -12,7 +12,7 @@ from nova_bench.budget import Budget
 from nova_bench.errors import UsageError
 from nova_bench.judging import Judging, recorded_model
 from nova_bench.prepare import Answerer, Settings
-from nova_bench.run import Run, open_run
+from nova_bench.run import Run, open_run, request_total
 from nova_bench.runlog import read_manifest
 
 
@@ -71,5 +71,6 @@ def rejudge(
         stack.callback(judging.close)
         judging.check(plan.task, tested, plan.data, plan.task.name)
         is_gated = plan.data.source.gated and not plan.data.is_synthetic
-        progress = judge_answers(plan, folder, judging.stages(plan, folder, is_gated=is_gated), watch=watch)
+        stages = judging.stages(plan, folder, is_gated=is_gated)
+        progress = judge_answers(plan, folder, stages, watch=watch, total=request_total(plan))
     return Run(folder, plan, opened.model, progress, opened.price, opened.remote_code)

@@ -275,7 +275,7 @@ def evaluate(
             ready,
             folder,
             watch=watch,
-            total=_total(plan),
+            total=request_total(plan),
             budget=budget,
             price=made.price,
             cache=kept,
@@ -391,7 +391,7 @@ def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
     }
 
 
-def _total(plan: Plan) -> int | None:
+def request_total(plan: Plan) -> int | None:
     """Return how many requests a plan has, where that is cheap to know."""
     return plan.n_samples * plan.repeats if plan.data.n_rows <= 100_000 else plan.data.n_rows * plan.repeats
 

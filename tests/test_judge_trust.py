@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judged_task import write_task
-from running import make_set
+from judged_task import FakeJudge, judged, write_task
+from running import make_set, settings
 from test_cli_judges import MODEL, asked, judge_run
+
+import nova_bench as nb
+from nova_bench.adapter import Model
+from nova_bench.judge_stage import JudgeStage
+from nova_bench.progress import Progress
 
 JUDGE = '''
 # /// script
@@ -191,3 +196,42 @@ def test_a_judge_that_only_failed_is_left_out_once_another_of_its_name_was_asked
     second = judge_run(home, "--judge", "./judge.py", "--json", verb=("score", "out"))
     assert second.returncode == 0, second.stderr
     assert "likeness(judge=judge:mild)" in overall(json.loads(second.stdout))
+
+
+def test_progress_of_judges_has_a_total(tmp_path: Path) -> None:
+    data = str(make_set(tmp_path / "set", [1, 2] * 4))
+    given = {"data": data, "out": tmp_path / "run", "settings": settings(tmp_path), "judge_repeats": 2}
+    totals: list[int | None] = []
+
+    def answer(request: nb.Request) -> nb.Response:
+        if sum(request.sample.encode()) % 3 == 0:
+            return nb.Response(request.id, finish="error", error="busy")
+        return nb.Response(request.id, "" if sum(request.sample.encode()) % 3 == 1 else "ANSWER: axial image")
+
+    def watch(progress: Progress) -> None:
+        totals.append(progress.judges[0].total)
+
+    made = nb.evaluate(judged(), answer, judges=[FakeJudge()], watch=watch, **given)
+    assert made.progress is not None
+    n_failed = made.progress.failed
+    (stage,) = made.progress.judges
+    assert 0 < n_failed < 12
+    assert stage.by_rule > 0 < stage.judged
+    assert stage.total == stage.done == 2 * (12 - n_failed) == 2 * stage.by_rule + stage.judged
+    assert totals[-1] == stage.total
+    again = nb.rejudge(made, [FakeJudge()], judge_repeats=2, settings=settings(tmp_path))
+    assert again.progress is not None
+    assert again.progress.judges[0].total == again.progress.judges[0].done == stage.total
+    held = JudgeStage(
+        made.plan,
+        Model("m", FakeJudge(), nb.Card(), "", {}, {}),
+        tmp_path,
+        made.scored.judges["FakeJudge"].asked,
+        is_gated=False,
+    )
+    held.expect(None)
+    held.expect(-1)
+    assert held.progress.total is None
+    held.expect(5)
+    held.expect(-2)
+    assert held.progress.total == 6
