@@ -234,6 +234,8 @@ def _evaluate(
     if any("{task}" in value for value in options.values()):
         return _evaluate_each(parsed, asked, model, options, out, budget, judges)
     ready = load_model(model, options)
+    if judges is not None:
+        judges.share(model, options, ready)
     try:
         return _evaluate_each(parsed, asked, ready, {}, out, budget, judges)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_ending import told
@@ -125,6 +125,16 @@ class Judges:
                 self._ready[key] = load_model(name, told)
             made.append(self._ready[key])
         return made
+
+    def share(self, name: str, options: Mapping[str, str], model: Model) -> None:
+        """Take a model that is ready: where it is a judge too, of the same options, it is not loaded a second time.
+
+        Args:
+            name: As ``--model`` gave it.
+            options: As ``-o`` gave them.
+            model: The model under test.
+        """
+        self._ready.setdefault((name, tuple(sorted(options.items()))), model)
 
     def arguments(self, spelling: str) -> dict[str, Any]:
         """Return what `evaluate` takes; no judge is loaded for a task that has no column for it.

@@ -245,6 +245,7 @@ def test_a_self_judge_that_is_meant_is_in_the_signature(home: Path) -> None:
     done = judge_run(home, "--judge", "./model.py", "--allow-self-judge", "--json")
     document = json.loads(done.stdout)
     assert document["runs"][0]["judges"][0]["self"] is True
+    assert (home / "loaded_model.txt").read_text().splitlines() == ["loaded"]  # once, for both
     cell = cells_of(document)["likeness(judge=model:words)"]
     assert cell["signature"]["protocol"]["judge"]["self"] is True
     assert cell["counts"]["unjudged"] == 12  # it speaks no JSON
