@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nova_bench import cli_judging
+from nova_bench import cli_judging, cli_limits
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, say_whose, settings_of
 from nova_bench.errors import UsageError
 
@@ -38,6 +38,15 @@ def add_verb(verbs: Any) -> None:
     calibrate.add_argument("--labels", type=Path, required=True, metavar="FILE", help="JSON lines")
     calibrate.add_argument("--task", help="whose rubrics are meant (default: look in all tasks)")
     calibrate.add_argument("--out", type=Path, metavar="DIR", help="where verdicts and result are kept")
+    calibrate.add_argument(
+        "--run",
+        dest="runs",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="RUN",
+        help="a run that these judges judged: its report then shows the agreement beside their columns",
+    )
     calibrate.set_defaults(verb=_calibrate)
 
     audit = kinds.add_parser(
@@ -56,6 +65,8 @@ def add_verb(verbs: Any) -> None:
 
     for kind in (calibrate, audit):
         cli_judging.add_options(kind)
+        cli_limits.add_limits(kind)
+        cli_limits.add_dry_run(kind)
         kind.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
 
     agreement = kinds.add_parser(
@@ -83,8 +94,9 @@ def add_verb(verbs: Any) -> None:
 def _calibrate(parsed: argparse.Namespace) -> int:
     from nova_bench import render_judges
     from nova_bench.judge_calibration import calibrate
+    from nova_bench.watch import Watch
 
-    with cli_judging.Judges(parsed) as judges:
+    with cli_judging.Judges(parsed) as judges, Watch("calibrate") as watch:
         say_whose(judges.found())
         given = judges.arguments_of(judges.ready("calibration"))
         document = calibrate(
@@ -96,6 +108,16 @@ def _calibrate(parsed: argparse.Namespace) -> int:
             out=parsed.out,
             allow_hosted=parsed.allow_hosted,
             settings=settings_of(parsed),
+            watch=watch.show,
+            runs=parsed.runs,
+            budget=cli_limits.budget_of(parsed),
+            prices=parsed.prices,
+            dry_run=parsed.dry_run,
+        )
+    if parsed.dry_run:
+        about = document["labels"]
+        return _rehearsed(
+            parsed, document, f"{about['texts']} texts of {parsed.labels} ({about['n']} labels)"
         )
     _print(parsed, document, render_judges.calibration)
     return _outcome(document)
@@ -105,10 +127,11 @@ def _audit(parsed: argparse.Namespace) -> int:
     from nova_bench import render_judges
     from nova_bench.judge_audit import audit
     from nova_bench.run import open_run
+    from nova_bench.watch import Watch
 
     settings = settings_of(parsed)
     run = open_run(parsed.run, data=parsed.data, settings=settings)
-    with cli_judging.Judges(parsed) as judges:
+    with cli_judging.Judges(parsed) as judges, Watch("audit") as watch:
         say_whose(judges.found())
         given = judges.arguments_of(judges.ready(run.plan.spelling))
         if given["judge_repeats"] > 1:
@@ -125,9 +148,25 @@ def _audit(parsed: argparse.Namespace) -> int:
             allow_hosted=parsed.allow_hosted,
             settings=settings,
             say=lambda sentence: print(sentence, file=sys.stderr),
+            watch=watch.show,
+            budget=cli_limits.budget_of(parsed),
+            prices=parsed.prices,
+            dry_run=parsed.dry_run,
         )
+    if parsed.dry_run:
+        said = f"audit of {document['task']} in {document['run']}, answers of {document['model']}"
+        return _rehearsed(parsed, document, said)
     _print(parsed, document, render_judges.audit)
     return _outcome(document)
+
+
+def _rehearsed(parsed: argparse.Namespace, document: Mapping[str, Any], what: str) -> int:
+    """Say what would be asked."""
+    if parsed.json:
+        print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
+    else:
+        print(cli_limits.judges_told(document, what))
+    return DONE
 
 
 def _agreement(parsed: argparse.Namespace) -> int:

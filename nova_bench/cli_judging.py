@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_ending import told
-from nova_bench.cli_options import pairs, say_whose
+from nova_bench.cli_options import DONE, pairs, say_whose, settings_of
 from nova_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -201,7 +201,6 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
         UsageError: None of the runs has a column that needs a judge, or a judge may not be asked.
     """
     from nova_bench import cli_limits
-    from nova_bench.cli_options import settings_of
     from nova_bench.late_judging import rejudge
     from nova_bench.watch import Watch
 
@@ -209,10 +208,7 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
         if not judges.names:
             return list(runs)
         if not any(run.plan.task.judges for run in runs):
-            names = ", ".join(sorted({run.plan.task.name for run in runs}))
-            raise UsageError(
-                f"{names}: no column needs a judge, so there is nothing to judge. Leave --judge out"
-            )
+            raise UsageError(_nothing_to_judge(runs))
         say_whose(judges.found())
         budget = cli_limits.budget_of(parsed)
         made: list[Run] = []
@@ -237,3 +233,50 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
             made.append(again)
             has_ended = told(again)
         return made
+
+
+def rehearse(parsed: argparse.Namespace, runs: Sequence[Run]) -> int:
+    """Say what judges of the command line would be asked about runs that are there, and ask nothing.
+
+    Raises:
+        UsageError: No judge was named, or one may not be asked.
+    """
+    import json
+
+    from nova_bench import cli_limits
+    from nova_bench.late_judging import estimate_rejudge
+
+    with Judges(parsed) as judges:
+        if not judges.names:
+            raise UsageError(
+                "--dry-run says what judges would be asked, and none was named: give --judge ADAPTER[:MODEL]"
+            )
+        say_whose(judges.found())
+        judged = [run for run in runs if run.plan.task.judges]
+        if not judged:
+            raise UsageError(_nothing_to_judge(runs))
+        found = [
+            estimate_rejudge(
+                run,
+                **judges.arguments_of(judges.ready(run.plan.spelling)),
+                allow_hosted=parsed.allow_hosted,
+                prices=parsed.prices,
+                settings=settings_of(parsed),
+            )
+            for run in judged
+        ]
+    if parsed.json:
+        print(json.dumps({"schema_version": 1, "dry_run": found}, indent=1, allow_nan=False))
+    else:
+        print(
+            "\n\n".join(
+                cli_limits.judges_told(one, f"{one['task']} in {one['folder']}, answers of {one['model']}")
+                for one in found
+            )
+        )
+    return DONE
+
+
+def _nothing_to_judge(runs: Sequence[Run]) -> str:
+    names = ", ".join(sorted({run.plan.task.name for run in runs}))
+    return f"{names}: no column needs a judge, so there is nothing to judge. Leave --judge out"

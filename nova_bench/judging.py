@@ -21,6 +21,7 @@ from nova_bench.plan import Plan
 from nova_bench.prepare import Answerer, Settings, ready_model
 from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.signature import digest
+from nova_bench.source import Source
 from nova_bench.task import Task
 
 
@@ -97,28 +98,16 @@ class Judging:
                 ready_model(given, self._options if isinstance(given, str) else None, spelling)
                 for given in self._given
             ]
-        kinds = [kind_of(judge_identity(one, self.params)) for one in self.models]
-        if same := [
-            judge_name(one) for one, kind in zip(self.models, kinds, strict=True) if kinds.count(kind) > 1
-        ]:
-            raise UsageError(
-                f"judge {same[0]} stands twice with the same options: two columns of one name cannot be told apart. Use --judge-repeats to ask "
-                "it again, or give one of them other options: -J key@1=value for the judge named first, -J key@2=value for the second"
-            )
-        self.names = names_apart(kinds)
+        self.names = told_apart(self.models, self.params)
         for name, one in zip(self.names, self.models, strict=True):
             self._is_self[name] = check_self_judge(model, one, is_allowed=self._allow_self_judge)
             is_allowed = self._allow_hosted or (data is not None and data.is_synthetic)
             check_hosted(task.data, one, is_allowed=is_allowed)
-            self._price[name] = find_price(one.name, price_files(self._settings.config, self._prices))
-            if (
-                self._budget is not None
-                and self._budget.max_cost is not None
-                and self._price[name] is None
-                and sends_to_vendor(one)
-            ):
-                missing = missing_price(one.name, price_files(self._settings.config, self._prices))
-                raise UsageError(f"--max-cost cannot be kept: {missing}")
+            self._price[name] = judge_price(one, self._budget, self._settings, self._prices)
+
+    def price(self, name: str) -> Price | None:
+        """Return the price of one of `names`, once they are checked."""
+        return self._price[name]
 
     def stages(self, plan: Plan, run: Path, *, is_gated: bool) -> list[JudgeStage]:
         """Return the stages, each entered into its manifest below the run's folder.
@@ -191,11 +180,61 @@ class Judging:
             return []
         return [f"{task.name} has no judged column, so no judge was asked"]
 
+    def notes_on_hosted(self, data: Source, *, is_allowed: bool) -> list[str]:
+        """Return why judges may not be asked about gated data: for a dry run, which sends nothing."""
+        said = []
+        for one in self.models:
+            try:
+                check_hosted(data, one, is_allowed=is_allowed)
+            except UsageError as error:
+                said.append(str(error))
+        return said
+
     def close(self) -> None:
         """Free what the judges hold that were made here."""
         for given, one in zip(self._given, self.models, strict=False):
             if isinstance(given, str):
                 one.close()
+
+
+def told_apart(models: Sequence[Model], params: Mapping[str, Any]) -> list[str]:
+    """Return a name for each judge of a command.
+
+    Args:
+        models: The judges.
+        params: Generation parameters over the rubrics' own.
+
+    Raises:
+        UsageError: Two of them are one and the same.
+    """
+    kinds = [kind_of(judge_identity(one, params)) for one in models]
+    if same := [judge_name(one) for one, kind in zip(models, kinds, strict=True) if kinds.count(kind) > 1]:
+        raise UsageError(
+            f"judge {same[0]} stands twice with the same options: two columns of one name cannot be told apart. Use --judge-repeats to ask "
+            "it again, or give one of them other options: -J key@1=value for the judge named first, -J key@2=value for the second"
+        )
+    return names_apart(kinds)
+
+
+def judge_price(
+    model: Model, budget: Budget | None, settings: Settings, prices: Path | str | None
+) -> Price | None:
+    """Return what a judge's tokens cost, None where that is not known.
+
+    Args:
+        model: The judge.
+        budget: Limits.
+        settings: With the configuration folder.
+        prices: A price file.
+
+    Raises:
+        UsageError: There is a limit to the cost, and the judge belongs to a vendor and has no price.
+    """
+    files = price_files(settings.config, prices)
+    found = find_price(model.name, files)
+    if found is None and budget is not None and budget.max_cost is not None and sends_to_vendor(model):
+        raise UsageError(f"--max-cost cannot be kept: {missing_price(model.name, files)}")
+    return found
 
 
 def _read_params(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,30 +58,71 @@ def repeats(records: Sequence[Mapping[str, Any]]) -> Table:
     return table("judges asked again", names, rows)
 
 
+def people_note(cell: Mapping[str, Any], judges: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how far the judge of a metric agrees with people on the metric's rubrics, where it was calibrated.
+
+    Args:
+        cell: Of a report.
+        judges: Of the report.
+
+    >>> said = {"rubric": "r/1/ab", "key": "score", "alpha": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    >>> judges = [{"name": "a:m", "calibration": [said]}]
+    >>> protocol = {"judge": {"rubric": "q/1/cd+r/1/ab"}}
+    >>> list(people_note({"metric": "f1(judge=a:m,corpus)", "signature": {"protocol": protocol}}, judges))
+    ['people: alpha of score 0.800 [0.700, 0.900]']
+    """
+    for judge in judges:
+        if not any(f"(judge={judge['name']}{after}" in cell["metric"] for after in ",)"):
+            continue
+        rubrics = cell["signature"]["protocol"]["judge"]["rubric"].split("+")
+        known = [one for one in judge["calibration"] if one["rubric"] in rubrics]
+        values = [one["alpha"]["value"] for one in known if one["alpha"]["value"] is not None]
+        if len(known) == 1 or (known and not values):
+            yield f"people: alpha of {known[0]['key']} {interval(known[0]['alpha'])}"
+        elif known:
+            yield f"people: alpha {min(values):.3f} to {max(values):.3f} on {len(known)} keys (see below)"
+
+
+def people(judges: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """Yield a table for each judge of a report that was calibrated: its agreement with people.
+
+    Args:
+        judges: Of the report.
+    """
+    for judge in judges:
+        if judge["calibration"]:
+            rows = [(one["labels"], *_against_people(one)) for one in judge["calibration"]]
+            yield table(f"{judge['name']} against people", ("labels", *_AGAINST_PEOPLE), rows)
+
+
+_AGAINST_PEOPLE = ("rubric", "key", "n", "percent", "kappa", "alpha", "people's alpha", "test-retest alpha")
+
+
+def _against_people(each: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        each["rubric"],
+        each["key"],
+        str(each["n"]),
+        interval(each["percent"]),
+        interval(each["kappa"]) + (f" ({each['kappa_weights']})" if each["kappa_weights"] else ""),
+        f"{interval(each['alpha'])} ({each['alpha_level']})",
+        interval(each["people"] and each["people"]["alpha"]),
+        interval(each["test_retest"] and each["test_retest"]["alpha"]),
+    )
+
+
 def calibration(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield the tables of ``nova-bench judge calibrate``.
 
     Args:
         document: Of `nova_bench.judge_calibration.calibrate`.
     """
-    names = ("rubric", "key", "n", "percent", "kappa", "alpha", "people's alpha", "test-retest alpha")
     for record in document["judges"]:
-        rows = [
-            (
-                each["rubric"],
-                each["key"],
-                str(each["n"]),
-                interval(each["percent"]),
-                interval(each["kappa"]) + (f" ({each['kappa_weights']})" if each["kappa_weights"] else ""),
-                f"{interval(each['alpha'])} ({each['alpha_level']})",
-                interval(each["people"] and each["people"]["alpha"]),
-                interval(each["test_retest"] and each["test_retest"]["alpha"]),
-            )
-            for each in record["agreement"]
-        ]
-        yield table(f"{record['judge']} against people", names, rows)
-        counts = (record["verdicts"], record["unjudged"], record["judge_failed"])
-        yield Text("{} verdicts, {} unjudged, {} failed".format(*counts))
+        rows = [_against_people(each) for each in record["agreement"]]
+        yield table(f"{record['judge']} against people", _AGAINST_PEOPLE, rows)
+        yield Text(
+            f"{record['verdicts']} verdicts, {record['unjudged']} unjudged, {record['judge_failed']} failed; kept in {document['folder']}"
+        )
 
 
 def audit(document: Mapping[str, Any]) -> Iterator[RenderableType]:

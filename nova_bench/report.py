@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nova_bench.calibration_file import calibrations
 from nova_bench.judge import rubric_id
 from nova_bench.judge_agreement import repeat_records
 from nova_bench.judge_log import JUDGES
@@ -315,6 +316,7 @@ def report_json(
                 "too_many_unjudged": account.unjudged > MOST_UNJUDGED * int(scored.answered.sum()),
                 "judge_failed": account.failed,
                 "rubrics": [rubric_id(judge) for judge in task.judges],
+                "calibration": _rounded_all(calibrations(account.asked, task.judges)),
             }
             for name, account in scored.judges.items()
         ],

@@ -235,3 +235,141 @@ def test_progress_of_judges_has_a_total(tmp_path: Path) -> None:
     held.expect(5)
     held.expect(-2)
     assert held.progress.total == 6
+
+
+def labels_file(home: Path, n: int = 12) -> str:
+    """People's labels of twelve texts; they are milder than the judge by one in every third."""
+    lines = []
+    for i in range(n):
+        words = " ".join("abcdefghij"[: 1 + i % 10])
+        label = {"score": min(10, 2 * (1 + i % 10) // 2 + (i % 3 == 0))}
+        texts = {"reference": "a b c d e f g h i j k l m n o p q r s t", "candidate": words}
+        lines.append({"id": f"t{i}", "rubric": "likeness", "texts": texts, "verdict": label})
+    (home / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return "labels.jsonl"
+
+
+def calibrate(home: Path, *words: str) -> Any:
+    verb = ("judge", "calibrate", "--labels", "labels.jsonl", "--task", "./nova_caption.py")
+    return judge_run(home, "--judge", "./judge.py", *words, verb=verb)
+
+
+def test_agreement_with_people_stands_beside_the_metric(home: Path) -> None:
+    labels_file(home)
+    early = calibrate(home, "--run", "out")
+    assert early.returncode == 2
+    assert "out holds no run" in early.stderr
+    assert judge_run(home, "--judge", "./judge.py").returncode == 0
+    before = json.loads((home / "out" / "report.json").read_text())
+    calls = len(asked(home, "judge"))
+    # Another judge: other options, so its calibration is of no use to the columns of this one.
+    other = calibrate(home, "-J", "harsh=1", "--run", "out")
+    assert other.returncode == 2
+    assert "was not judged by judge:mild with these options" in other.stderr
+    assert len(asked(home, "judge")) == calls
+    done = calibrate(home, "--run", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)["judges"][0]["agreement"]
+    report = json.loads(judge_run(home, "--json", verb=("report", "out")).stdout)
+    (judge,) = report["runs"][0]["judges"]
+    (kept,) = judge["calibration"]
+    assert kept["rubric"] == judge["rubrics"][0]
+    assert (kept["key"], kept["n"]) == ("score", 12)
+    for name in ("percent", "kappa", "alpha"):
+        assert kept[name]["value"] == pytest.approx(record[name]["value"])
+    assert report["cells"] == before["cells"]
+    alpha = record["alpha"]
+    told = " ".join(judge_run(home, verb=("report", "out")).stdout.split())
+    assert f"people: alpha of score {alpha['value']:.3f}" in told
+    assert "judge:mild against people" in told
+    again = calibrate(home, "--run", "out")  # all verdicts are known; the entry takes its own place
+    assert again.returncode == 0
+    (path,) = (home / "out" / "judges").glob("*/calibration.json")
+    document = json.loads(path.read_text())
+    assert len(document["calibrations"]) == 1
+    # A rubric of another wording: nothing is known of it.
+    document["calibrations"][0]["rubrics"] = ["likeness/1/000000000000"]
+    path.write_text(json.dumps(document))
+    stale = json.loads(judge_run(home, "--json", verb=("report", "out")).stdout)
+    assert stale["runs"][0]["judges"][0]["calibration"] == []
+    path.write_text("{")
+    damaged = judge_run(home, verb=("report", "out"))
+    assert damaged.returncode == 1
+    assert "calibration.json is damaged; delete it" in damaged.stderr
+
+
+def test_failed_labels_are_not_kept_in_the_run(home: Path) -> None:
+    labels_file(home)
+    assert judge_run(home, "--judge", "./judge.py", "-J", "harsh=-1").returncode == 1
+    done = calibrate(home, "-J", "harsh=-1", "--run", "out")
+    assert done.returncode == 1
+    assert "12 verdicts failed" in done.stderr
+    assert not list((home / "out" / "judges").glob("*/calibration.json"))
+
+
+def test_dry_runs_ask_nothing(home: Path) -> None:
+    labels_file(home)
+    assert judge_run(home).returncode == 0
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    score = ("score", "out")
+    dry = judge_run(home, "--judge", "./judge.py", "--judge-repeats", "2", "--dry-run", "--json", verb=score)
+    assert dry.returncode == 0, dry.stderr
+    (found,) = json.loads(dry.stdout)["dry_run"]
+    (one,) = found["judges"]
+    assert (one["name"], one["goes_to"], one["repeats"]) == ("judge:mild", "local", 2)
+    assert one["requests"] == {"at_most": 24, "in_log": 0, "by_rule": 0}
+    told = judge_run(home, "--judge", "./judge.py", "--dry-run", verb=score).stdout
+    assert "dry run, nothing is sent" in told
+    assert "judge:mild (local): at most 12 requests (0 verdicts in the log" in told
+    people = json.loads(calibrate(home, "--dry-run", "--json").stdout)
+    assert people["dry_run"] is True
+    assert people["judges"][0]["requests"]["at_most"] == 12
+    assert "12 texts of labels.jsonl (12 labels): dry run" in calibrate(home, "--dry-run").stdout
+    verb = ("judge", "audit", "out")
+    audit = judge_run(home, "--judge", "./judge.py", "--dry-run", "--json", verb=verb)
+    document = json.loads(audit.stdout)
+    assert document["judges"][0]["requests"]["at_most"] == sum(document["forms"].values()) > 12
+    assert (
+        "audit of nova_caption in out"
+        in judge_run(home, "--judge", "./judge.py", "--dry-run", verb=verb).stdout
+    )
+    none = judge_run(home, "--dry-run", verb=score)
+    assert none.returncode == 2
+    assert "give --judge ADAPTER[:MODEL]" in none.stderr
+    after = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} <= {
+        home / "cache" / "nova_bench" / "digests.sqlite"
+    }
+    # What is in the log is known to the dry run.
+    assert judge_run(home, "--judge", "./judge.py", verb=score).returncode == 0
+    again = json.loads(judge_run(home, "--judge", "./judge.py", "--dry-run", "--json", verb=score).stdout)
+    assert again["dry_run"][0]["judges"][0]["requests"] == {"at_most": 0, "in_log": 12, "by_rule": 0}
+
+
+def test_limits_of_calibrate_and_audit(home: Path) -> None:
+    labels_file(home)
+    assert judge_run(home).returncode == 0
+    stopped = calibrate(home, "--max-total-tokens", "300")
+    assert stopped.returncode == 1
+    assert "--max-total-tokens 300 is reached" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    n = len(asked(home, "judge"))
+    assert 3 <= n < 12
+    assert calibrate(home).returncode == 0
+    assert len(asked(home, "judge")) == 12  # what was judged is not asked again
+    (home / "prices.toml").write_text(
+        '[models."judge:mild"]\ninput = 1000\noutput = 1000\ndate = 2026-01-01\n'
+    )
+    audit = judge_run(
+        home,
+        "--judge",
+        "./judge.py",
+        "--max-cost",
+        "0.5",
+        "--prices",
+        "prices.toml",
+        verb=("judge", "audit", "out"),
+    )
+    assert audit.returncode == 1
+    assert "--max-cost 0.5 is reached" in audit.stderr, audit.stderr
+    assert 12 + 4 <= len(asked(home, "judge")) < 12 + 30
