@@ -171,13 +171,11 @@ def _rehearsed(parsed: argparse.Namespace, document: Mapping[str, Any], what: st
 
 def _agreement(parsed: argparse.Namespace) -> int:
     from nova_bench import render_judges
-    from nova_bench.judge_agreement import agreement_document
+    from nova_bench.late_judging import agreement
     from nova_bench.run import open_run
 
     run = open_run(parsed.run, data=parsed.data, settings=settings_of(parsed))
-    document = agreement_document(
-        run.plan.task, run.scored, judges=parsed.judges, how=parsed.panel, seed=parsed.seed
-    )
+    document = agreement(run, judges=parsed.judges, how=parsed.panel, seed=parsed.seed)
     _print(parsed, document, render_judges.agreement)
     return DONE
 

@@ -115,14 +115,14 @@ class Judges:
         Args:
             task: Its spelling, for ``{task}`` in an option.
         """
-        from nova_bench.catalog import load_model
+        from nova_bench.prepare import ready_judge
 
         made = []
         for name, options in zip(self.names, self._options, strict=True):
             told = {key: value.replace("{task}", task) for key, value in options.items()}
             key = (name, tuple(sorted(told.items())))
             if key not in self._ready:
-                self._ready[key] = load_model(name, told)
+                self._ready[key] = ready_judge(name, told, task)
             made.append(self._ready[key])
         return made
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -325,7 +325,7 @@ def _json(found: Estimate) -> dict[str, Any]:
 
 def agreement_document(
     task: Task, scored: Scored, *, judges: Sequence[str] = (), how: str = "mean", seed: int = 0
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Return the repeats of each judge, and the panel where there are two judges or more.
 
     Args:

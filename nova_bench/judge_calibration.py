@@ -38,7 +38,7 @@ from nova_bench.judge_log import JUDGES, Asked, join_judge
 from nova_bench.judge_names import judge_identity
 from nova_bench.judge_texts import Judged, Wanted, judge_texts
 from nova_bench.judging import Judging, judge_price, told_apart
-from nova_bench.prepare import Answerer, Settings, ready_model
+from nova_bench.prepare import Answerer, Settings, ready_judge
 from nova_bench.progress import JudgeProgress, Progress
 from nova_bench.runlog import write_json
 from nova_bench.signature import canonical, digest
@@ -121,7 +121,7 @@ def calibrate(
     models: list[Model] = []
     try:
         for given in judges:
-            models.append(ready_model(given, options if isinstance(given, str) else None, "calibration"))
+            models.append(ready_judge(given, options if isinstance(given, str) else None, "calibration"))
         names = told_apart(models, params)
         ids = [digest(judge_identity(model, params))[:12] for model in models]
         for run in runs:

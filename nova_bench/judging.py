@@ -18,7 +18,7 @@ from nova_bench.judge_log import JUDGES, Asked, asked_judges, join_judge
 from nova_bench.judge_names import judge_identity, judge_name, kind_of, names_apart
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
-from nova_bench.prepare import Answerer, Settings, ready_model
+from nova_bench.prepare import Answerer, Settings, ready_judge
 from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.signature import digest
 from nova_bench.source import Source
@@ -95,7 +95,7 @@ class Judging:
             return
         if not self.models:
             self.models = [
-                ready_model(given, self._options if isinstance(given, str) else None, spelling)
+                ready_judge(given, self._options if isinstance(given, str) else None, spelling)
                 for given in self._given
             ]
         self.names = told_apart(self.models, self.params)

@@ -1,4 +1,4 @@
-"""Judging a run that is there: its answers are read from its log, and nothing is asked of its model."""
+"""Judging a run that is there, and what its judges agree on: its answers are read from its log, and nothing is asked of its model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from nova_bench.budget import Budget
 from nova_bench.dry_run import input_tokens
 from nova_bench.dry_run_judges import judge_requests
 from nova_bench.errors import UsageError
+from nova_bench.judge_agreement import agreement_document
 from nova_bench.judging import Judging, recorded_model
 from nova_bench.prepare import Answerer, Settings
 from nova_bench.run import Run, open_run
@@ -128,6 +129,30 @@ def estimate_rejudge(
         "judges": found,
         "notes": notes,
     }
+
+
+def agreement(
+    run: Run | Path | str,
+    *,
+    judges: Sequence[str] = (),
+    how: str = "mean",
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Return how far a run's judges agree with themselves and with each other, and their panel's score; nobody is asked.
+
+    Args:
+        run: The run, or its folder.
+        judges: Names of the panel's judges, as columns have them; all that were asked where empty.
+        how: ``mean`` or ``majority``: how a panel joins its judges.
+        seed: Of draws and resamples.
+        settings: Cache and configuration folders.
+
+    Raises:
+        UsageError: One judge was asked once: there is nothing to compare.
+    """
+    opened = run if isinstance(run, Run) else open_run(run, settings=settings or Settings())
+    return agreement_document(opened.plan.task, opened.scored, judges=judges, how=how, seed=seed)
 
 
 def _with_judges(run: Run | Path | str, settings: Settings) -> Run:

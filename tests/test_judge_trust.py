@@ -373,3 +373,46 @@ def test_limits_of_calibrate_and_audit(home: Path) -> None:
     assert audit.returncode == 1
     assert "--max-cost 0.5 is reached" in audit.stderr, audit.stderr
     assert 12 + 4 <= len(asked(home, "judge")) < 12 + 30
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--judge", "openai"), "judge openai: which model? name it as the server knows it: --judge openai:MODEL"),
+        (("--judge", "anthropic:m"), "wants a key; set the environment variable ANTHROPIC_API_KEY, or name another one with -J key_env"),
+        (("--judge", "./judge.py", "-J", "hrsh=1"), "judge ./judge.py: option 'hrsh' not found in adapter judge; did you mean 'harsh'"),
+        (("--judge", "./judge.py", "-J", "harsh=x"), "judge ./judge.py: option harsh='x': expected"),
+        (("--judge", "rule_based_juge"), "did you mean 'rule_based_judge'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["run", "calibrate"])
+def test_a_judge_that_cannot_be_made_ready(home: Path, words: tuple[str, ...], said: str, verb: str) -> None:
+    labels_file(home)
+    start = ("judge", "calibrate", "--labels", "labels.jsonl", "--task", "./nova_caption.py")
+    done = judge_run(home, *words, verb=start if verb == "calibrate" else None)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert asked(home, "model") == asked(home, "judge") == []
+
+
+def test_what_python_users_need_is_there(home: Path, tmp_path: Path) -> None:
+    data = str(tmp_path / "set")
+    given = {"data": data, "out": tmp_path / "run", "settings": settings(tmp_path)}
+    made = nb.evaluate(judged(), lambda request: "ANSWER: axial image", judges=[FakeJudge()], **given)
+    found = nb.estimate_rejudge(made, [FakeJudge()], judge_repeats=2, settings=settings(tmp_path))
+    assert found["judges"][0]["requests"] == {"at_most": 12, "in_log": 12, "by_rule": 0}
+    again = nb.rejudge(made, [FakeJudge()], judge_repeats=2, settings=settings(tmp_path))
+    document = nb.agreement(again)
+    assert document["panel"] is None
+    assert {one["repeats"] for one in document["repeats"]} == {2}
+    audited = nb.audit(made, [FakeJudge()], limit=2, permutations=9, settings=settings(tmp_path))
+    assert audited["judges"][0]["judge"] == "FakeJudge"
+    labels = tmp_path / labels_file(tmp_path)
+    calibrated = nb.calibrate(
+        labels, [FakeJudge()], task=judged(), out=tmp_path / "c", settings=settings(tmp_path)
+    )
+    assert calibrated["judges"][0]["verdicts"] == 12
+    for name in ("agreement", "audit", "calibrate", "estimate_rejudge", "rejudge"):
+        assert name in nb.__all__
+        assert "Args:" in getattr(nb, name).__doc__
