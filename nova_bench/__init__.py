@@ -46,8 +46,12 @@ _HOMES = {
     "Task": "task",
     "Usage": "types",
     "UsageError": "errors",
+    "agreement": "late_judging",
+    "audit": "judge_audit",
     "build_fmbench": "fmbench_build",
+    "calibrate": "judge_calibration",
     "each": "adapter",
+    "estimate_rejudge": "late_judging",
     "estimate_run": "dry_run",
     "evaluate": "run",
     "fairness": "fairness_report",
@@ -58,8 +62,8 @@ _HOMES = {
     "load_model": "catalog",
     "load_task": "catalog",
     "open_run": "run",
-    "rejudge": "late_judging",
     "per_sample": "scorers.lifted",
+    "rejudge": "late_judging",
 }
 
 if TYPE_CHECKING:
@@ -75,7 +79,9 @@ if TYPE_CHECKING:
     from nova_bench.family import load_family
     from nova_bench.fmbench_build import build_fmbench
     from nova_bench.images import Image
-    from nova_bench.late_judging import rejudge
+    from nova_bench.judge_audit import audit
+    from nova_bench.judge_calibration import calibrate
+    from nova_bench.late_judging import agreement, estimate_rejudge, rejudge
     from nova_bench.metrics.lifted import from_table
     from nova_bench.prepare import Settings
     from nova_bench.run import Run, evaluate, find_runs, open_run
@@ -135,9 +141,13 @@ __all__ = [
     "Task",
     "Usage",
     "UsageError",
+    "agreement",
+    "audit",
     "backends",
     "build_fmbench",
+    "calibrate",
     "each",
+    "estimate_rejudge",
     "estimate_run",
     "evaluate",
     "fairness",

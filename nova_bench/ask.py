@@ -38,7 +38,7 @@ class _Run:
         cache: ResponseCache | None,
         judges: Sequence[JudgeStage],
     ) -> None:
-        self.judges = judges
+        self.judges = self.expecting = judges
         self.plan, self.model, self.log, self.budget, self.cache = plan, model, log, budget, cache
         self.ledger = Ledger()
         self.index = log.index(self.ledger.add if budget is not None else None)
@@ -152,17 +152,18 @@ class _Run:
         if self.cache is not None and request is not None:
             self.cache.put(request, request_hash, response)
         if response.finish == "error":
-            self.progress.failed += 1
-            self._say(f"{response.id}: {response.error}")
+            self._fail(response.id, str(response.error), 1)
         else:
             self.progress.answered += 1
             if sample is not None:
                 for judge in self.judges:
                     judge.offer(sample, response.id, response)
 
-    def _fail(self, sample_id: str, reason: str, count: int) -> None:
+    def _fail(self, asked: str, reason: str, count: int) -> None:
         self.progress.failed += count
-        self._say(f"{sample_id}: {reason}")
+        for judge in self.expecting:
+            judge.expect(-count)
+        self._say(f"{asked}: {reason}")
 
     def _say(self, message: str) -> None:
         # A run in which everything fails for one reason would fill the screen with one sentence a sample.
@@ -232,6 +233,8 @@ def ask(
         run = _Run(plan, model, log, budget, price, cache, judges)
         run.progress.total = total
         run.progress.judges = [judge.progress for judge in judges]
+        for judge in judges:
+            judge.expect(total)
         beside = [judge for judge in judges if judge.model.adapter is not model.adapter]
         after = [judge for judge in judges if judge.model.adapter is model.adapter]
         run.judges = beside
@@ -277,7 +280,12 @@ def ask(
 
 
 def judge_answers(
-    plan: Plan, folder: Path, judges: Sequence[JudgeStage], *, watch: Callable[[Progress], None] | None = None
+    plan: Plan,
+    folder: Path,
+    judges: Sequence[JudgeStage],
+    *,
+    watch: Callable[[Progress], None] | None = None,
+    total: int | None = None,
 ) -> Progress:
     """Have judges judge what a run's log holds, without the model.
 
@@ -286,8 +294,11 @@ def judge_answers(
         folder: The run's folder.
         judges: Who judges.
         watch: As for `ask`.
+        total: How many answers there are at most, where it is known.
     """
     progress = Progress(judges=[judge.progress for judge in judges])
+    for judge in judges:
+        judge.expect(total)
     _judge_alone(plan, folder, judges, progress, watch)
     _take_errors(progress)
     if watch is not None:

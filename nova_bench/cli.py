@@ -176,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_judging.add_options(score)
     score.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
     cli_limits.add_limits(score)
+    cli_limits.add_dry_run(score)
     score.set_defaults(verb=_report, fresh=True, coco=False, slices=False)
     report.add_argument(
         "--coco", action="store_true", help="also recompute AP with pycocotools and print both"
@@ -234,6 +235,8 @@ def _evaluate(
     if any("{task}" in value for value in options.values()):
         return _evaluate_each(parsed, asked, model, options, out, budget, judges)
     ready = load_model(model, options)
+    if judges is not None:
+        judges.share(model, options, ready)
     try:
         return _evaluate_each(parsed, asked, ready, {}, out, budget, judges)
     finally:
@@ -284,6 +287,8 @@ def _report(parsed: argparse.Namespace) -> int:
 
     folders = [folder for given in parsed.runs for folder in find_runs(given)]
     runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]
+    if parsed.fresh and parsed.dry_run:
+        return cli_judging.rehearse(parsed, runs)
     if parsed.fresh:
         runs = cli_judging.judge_again(parsed, runs)
     return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)

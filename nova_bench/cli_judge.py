@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nova_bench import cli_judging
+from nova_bench import cli_judging, cli_limits
 from nova_bench.cli_options import ALLOW_HOSTED, DONE, INCOMPLETE, say_whose, settings_of
 from nova_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def add_verb(verbs: Any) -> None:
@@ -35,6 +38,15 @@ def add_verb(verbs: Any) -> None:
     calibrate.add_argument("--labels", type=Path, required=True, metavar="FILE", help="JSON lines")
     calibrate.add_argument("--task", help="whose rubrics are meant (default: look in all tasks)")
     calibrate.add_argument("--out", type=Path, metavar="DIR", help="where verdicts and result are kept")
+    calibrate.add_argument(
+        "--run",
+        dest="runs",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="RUN",
+        help="a run that these judges judged: its report then shows the agreement beside their columns",
+    )
     calibrate.set_defaults(verb=_calibrate)
 
     audit = kinds.add_parser(
@@ -53,6 +65,8 @@ def add_verb(verbs: Any) -> None:
 
     for kind in (calibrate, audit):
         cli_judging.add_options(kind)
+        cli_limits.add_limits(kind)
+        cli_limits.add_dry_run(kind)
         kind.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
 
     agreement = kinds.add_parser(
@@ -78,9 +92,11 @@ def add_verb(verbs: Any) -> None:
 
 
 def _calibrate(parsed: argparse.Namespace) -> int:
+    from nova_bench import render_judges
     from nova_bench.judge_calibration import calibrate
+    from nova_bench.watch import Watch
 
-    with cli_judging.Judges(parsed) as judges:
+    with cli_judging.Judges(parsed) as judges, Watch("calibrate") as watch:
         say_whose(judges.found())
         given = judges.arguments_of(judges.ready("calibration"))
         document = calibrate(
@@ -92,18 +108,30 @@ def _calibrate(parsed: argparse.Namespace) -> int:
             out=parsed.out,
             allow_hosted=parsed.allow_hosted,
             settings=settings_of(parsed),
+            watch=watch.show,
+            runs=parsed.runs,
+            budget=cli_limits.budget_of(parsed),
+            prices=parsed.prices,
+            dry_run=parsed.dry_run,
         )
-    _print(parsed, document, _calibration_tables)
+    if parsed.dry_run:
+        about = document["labels"]
+        return _rehearsed(
+            parsed, document, f"{about['texts']} texts of {parsed.labels} ({about['n']} labels)"
+        )
+    _print(parsed, document, render_judges.calibration)
     return _outcome(document)
 
 
 def _audit(parsed: argparse.Namespace) -> int:
+    from nova_bench import render_judges
     from nova_bench.judge_audit import audit
     from nova_bench.run import open_run
+    from nova_bench.watch import Watch
 
     settings = settings_of(parsed)
     run = open_run(parsed.run, data=parsed.data, settings=settings)
-    with cli_judging.Judges(parsed) as judges:
+    with cli_judging.Judges(parsed) as judges, Watch("audit") as watch:
         say_whose(judges.found())
         given = judges.arguments_of(judges.ready(run.plan.spelling))
         if given["judge_repeats"] > 1:
@@ -120,20 +148,35 @@ def _audit(parsed: argparse.Namespace) -> int:
             allow_hosted=parsed.allow_hosted,
             settings=settings,
             say=lambda sentence: print(sentence, file=sys.stderr),
+            watch=watch.show,
+            budget=cli_limits.budget_of(parsed),
+            prices=parsed.prices,
+            dry_run=parsed.dry_run,
         )
-    _print(parsed, document, _audit_tables)
+    if parsed.dry_run:
+        said = f"audit of {document['task']} in {document['run']}, answers of {document['model']}"
+        return _rehearsed(parsed, document, said)
+    _print(parsed, document, render_judges.audit)
     return _outcome(document)
 
 
+def _rehearsed(parsed: argparse.Namespace, document: Mapping[str, Any], what: str) -> int:
+    """Say what would be asked."""
+    if parsed.json:
+        print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
+    else:
+        print(cli_limits.judges_told(document, what))
+    return DONE
+
+
 def _agreement(parsed: argparse.Namespace) -> int:
-    from nova_bench.judge_agreement import agreement_document
+    from nova_bench import render_judges
+    from nova_bench.late_judging import agreement
     from nova_bench.run import open_run
 
     run = open_run(parsed.run, data=parsed.data, settings=settings_of(parsed))
-    document = agreement_document(
-        run.plan.task, run.scored, judges=parsed.judges, how=parsed.panel, seed=parsed.seed
-    )
-    _print(parsed, document, _agreement_tables)
+    document = agreement(run, judges=parsed.judges, how=parsed.panel, seed=parsed.seed)
+    _print(parsed, document, render_judges.agreement)
     return DONE
 
 
@@ -150,118 +193,16 @@ def _outcome(document: Mapping[str, Any]) -> int:
     return INCOMPLETE if any(record["judge_failed"] for record in document["judges"]) else DONE
 
 
-def _print(parsed: argparse.Namespace, document: Mapping[str, Any], tables: Any) -> None:
+def _print(
+    parsed: argparse.Namespace,
+    document: Mapping[str, Any],
+    tables: Callable[[Mapping[str, Any]], Iterable[RenderableType]],
+) -> None:
     if parsed.json:
         print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
         return
     from nova_bench import render
 
     console = render.console()
-    for title, columns, rows, sentence in tables(document):
-        console.print(render.listing(title, columns, rows))
-        if sentence:
-            console.print(sentence, markup=False)
-
-
-_Listing = tuple[str, Sequence[str], Sequence[Sequence[str]], str]
-
-
-def _calibration_tables(document: Mapping[str, Any]) -> list[_Listing]:
-    made: list[_Listing] = []
-    for record in document["judges"]:
-        rows: list[Sequence[str]] = [
-            (
-                each["rubric"],
-                each["key"],
-                str(each["n"]),
-                _spread(each["percent"]),
-                _spread(each["kappa"]) + (f" ({each['kappa_weights']})" if each["kappa_weights"] else ""),
-                f"{_spread(each['alpha'])} ({each['alpha_level']})",
-                _spread(each["people"] and each["people"]["alpha"]),
-                _spread(each["test_retest"] and each["test_retest"]["alpha"]),
-            )
-            for each in record["agreement"]
-        ]
-        columns = ("rubric", "key", "n", "percent", "kappa", "alpha", "people's alpha", "test-retest alpha")
-        said = (
-            f"{record['verdicts']} verdicts, {record['unjudged']} unjudged, {record['judge_failed']} failed"
-        )
-        made.append((f"{record['judge']} against people", columns, rows, said))
-    return made
-
-
-def _audit_tables(document: Mapping[str, Any]) -> list[_Listing]:
-    made: list[_Listing] = []
-    columns = ("attribute", "from", "to", "metric", "n", "moved", "from", "to", "change", "p", "p (Holm)")
-    for record in document["judges"]:
-        rows: list[Sequence[str]] = [
-            (
-                each["attribute"],
-                each["from"],
-                each["to"],
-                each["metric"],
-                str(each["n"]),
-                "" if each["moved"] is None else f"{100 * each['moved']:.1f}%",
-                _number(each["value_from"]),
-                _number(each["value_to"]),
-                _spread({"value": each["difference"], "low": each["low"], "high": each["high"]}),
-                _number(each["p"], 4),
-                _number(each["p_holm"], 4),
-            )
-            for each in record["contrasts"]
-        ]
-        title = f"{record['judge']} on {record['answers']} answers of {document['model']}, {document['task']}"
-        made.append((title, columns, rows, record["sentence"]))
-    return made
-
-
-def _agreement_tables(document: Mapping[str, Any]) -> list[_Listing]:
-    made: list[_Listing] = []
-    rows: list[Sequence[str]]
-    if document["repeats"]:
-        rows = [
-            (
-                each["metric"],
-                str(each["n"]),
-                _spread(each),
-                ", ".join(_number(value) for value in each["values"]),
-                _number(each["spread"], 4),
-                _number(each["judge_s"], 4),
-                "" if each["share_of_interval"] is None else f"{100 * each['share_of_interval']:.1f}%",
-                "; ".join(_column(one) for one in each["agreement"]),
-            )
-            for each in document["repeats"]
-        ]
-        columns = ("metric", "n", "value", "by repeat", "sd", "judge's s", "share of interval", "test-retest")
-        made.append(("judges asked again", columns, rows, ""))
-    panel = document["panel"]
-    if panel is not None:
-        rows = [
-            (
-                each["metric"],
-                str(each["n"]),
-                _spread(each),
-                ", ".join(f"{name} {_number(value)}" for name, value in each["judges"].items()),
-                _number(each["spread"]),
-            )
-            for each in panel["metrics"]
-        ]
-        said = "agreement between the judges: " + "; ".join(_column(one) for one in panel["disagreement"])
-        title = f"panel of {', '.join(panel['judges'])} ({panel['how']})"
-        made.append((title, ("metric", "n", "panel", "judges", "largest difference"), rows, said))
-    return made
-
-
-def _column(record: Mapping[str, Any]) -> str:
-    return f"{record['column']} {_spread(record['percent'])}, alpha {_spread(record['alpha'])}"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _spread(found: Mapping[str, Any] | None) -> str:
-    if found is None or found["value"] is None:
-        return "-"
-    limits = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-    return f"{found['value']:.3f}{limits}"
+    for part in tables(document):
+        console.print(part)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_ending import told
-from nova_bench.cli_options import pairs, say_whose
+from nova_bench.cli_options import DONE, pairs, say_whose, settings_of
 from nova_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="key[@JUDGE]=value",
-        help="an option of the judges' adapters; with @ADAPTER[:MODEL] of that judge only",
+        help="an option of the judges' adapters; with @ADAPTER[:MODEL], or @N for the Nth --judge, of that judge only",
     )
     group.add_argument(
         "--judge-param",
@@ -115,16 +115,26 @@ class Judges:
         Args:
             task: Its spelling, for ``{task}`` in an option.
         """
-        from nova_bench.catalog import load_model
+        from nova_bench.prepare import ready_judge
 
         made = []
         for name, options in zip(self.names, self._options, strict=True):
             told = {key: value.replace("{task}", task) for key, value in options.items()}
             key = (name, tuple(sorted(told.items())))
             if key not in self._ready:
-                self._ready[key] = load_model(name, told)
+                self._ready[key] = ready_judge(name, told, task)
             made.append(self._ready[key])
         return made
+
+    def share(self, name: str, options: Mapping[str, str], model: Model) -> None:
+        """Take a model that is ready: where it is a judge too, of the same options, it is not loaded a second time.
+
+        Args:
+            name: As ``--model`` gave it.
+            options: As ``-o`` gave them.
+            model: The model under test.
+        """
+        self._ready.setdefault((name, tuple(sorted(options.items()))), model)
 
     def arguments(self, spelling: str) -> dict[str, Any]:
         """Return what `evaluate` takes; no judge is loaded for a task that has no column for it.
@@ -157,22 +167,27 @@ def options_of(names: Sequence[str], given: Sequence[str]) -> list[dict[str, str
 
     >>> options_of(["openai:a", "replay"], ["concurrency=2", "concurrency@openai:a=8", "from@replay=x=y.jsonl"])
     [{'concurrency': '8'}, {'concurrency': '2', 'from': 'x=y.jsonl'}]
+    >>> options_of(["openai:a", "openai:a"], ["effort@1=low", "effort@2=high"])
+    [{'effort': 'low'}, {'effort': 'high'}]
     """
     shared: list[str] = []
-    own: dict[str, list[str]] = {name: [] for name in names}
+    own: list[list[str]] = [[] for _ in names]
     for word in given:
         key, equals, value = word.partition("=")
         option, at, judge = key.partition("@")
+        meant = [i for i, name in enumerate(names) if judge in (name, str(i + 1))]
         if not at:
             shared.append(word)
-        elif judge in own and option and equals:
-            own[judge].append(f"{option}={value}")
+        elif meant and option and equals:
+            for i in meant:
+                own[i].append(f"{option}={value}")
         else:
             raise UsageError(
-                f"-J {word!r}: expected key=value, or key@JUDGE=value with one of the judges named: {', '.join(names)}"
+                f"-J {word!r}: expected key=value, or key@JUDGE=value with one of the judges named: {', '.join(names)} (or its place: 1, 2, ...)"
             )
     every = pairs(shared, "-J")
-    return [{**every, **pairs(own[name], f"-J ...@{name}")} for name in names]
+    told = [f"-J ...@{name}" for name in names]
+    return [{**every, **pairs(words, flag)} for words, flag in zip(own, told, strict=True)]
 
 
 def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
@@ -186,7 +201,6 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
         UsageError: None of the runs has a column that needs a judge, or a judge may not be asked.
     """
     from nova_bench import cli_limits
-    from nova_bench.cli_options import settings_of
     from nova_bench.late_judging import rejudge
     from nova_bench.watch import Watch
 
@@ -194,10 +208,7 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
         if not judges.names:
             return list(runs)
         if not any(run.plan.task.judges for run in runs):
-            names = ", ".join(sorted({run.plan.task.name for run in runs}))
-            raise UsageError(
-                f"{names}: no column needs a judge, so there is nothing to judge. Leave --judge out"
-            )
+            raise UsageError(_nothing_to_judge(runs))
         say_whose(judges.found())
         budget = cli_limits.budget_of(parsed)
         made: list[Run] = []
@@ -222,3 +233,50 @@ def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:
             made.append(again)
             has_ended = told(again)
         return made
+
+
+def rehearse(parsed: argparse.Namespace, runs: Sequence[Run]) -> int:
+    """Say what judges of the command line would be asked about runs that are there, and ask nothing.
+
+    Raises:
+        UsageError: No judge was named, or one may not be asked.
+    """
+    import json
+
+    from nova_bench import cli_limits
+    from nova_bench.late_judging import estimate_rejudge
+
+    with Judges(parsed) as judges:
+        if not judges.names:
+            raise UsageError(
+                "--dry-run says what judges would be asked, and none was named: give --judge ADAPTER[:MODEL]"
+            )
+        say_whose(judges.found())
+        judged = [run for run in runs if run.plan.task.judges]
+        if not judged:
+            raise UsageError(_nothing_to_judge(runs))
+        found = [
+            estimate_rejudge(
+                run,
+                **judges.arguments_of(judges.ready(run.plan.spelling)),
+                allow_hosted=parsed.allow_hosted,
+                prices=parsed.prices,
+                settings=settings_of(parsed),
+            )
+            for run in judged
+        ]
+    if parsed.json:
+        print(json.dumps({"schema_version": 1, "dry_run": found}, indent=1, allow_nan=False))
+    else:
+        print(
+            "\n\n".join(
+                cli_limits.judges_told(one, f"{one['task']} in {one['folder']}, answers of {one['model']}")
+                for one in found
+            )
+        )
+    return DONE
+
+
+def _nothing_to_judge(runs: Sequence[Run]) -> str:
+    names = ", ".join(sorted({run.plan.task.name for run in runs}))
+    return f"{names}: no column needs a judge, so there is nothing to judge. Leave --judge out"

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from nova_bench.budget import Budget
 
 
+JUDGES_RULE = (
+    "input: characters / 4, as each vendor counts in its own way; output: max_tokens for each request. A broken verdict is asked for "
+    "again, up to three times in all"
+)
+
+
 def add_limits(verb: argparse.ArgumentParser) -> None:
     """Add the limits to a verb that asks a model or a judge."""
     limits = verb.add_argument_group(
@@ -47,6 +53,15 @@ def add_options(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument(
         "--show-text", action="store_true", help="with --dry-run: show texts of gated data as well"
+    )
+
+
+def add_dry_run(verb: argparse.ArgumentParser) -> None:
+    """Add the dry run to a verb that asks judges only."""
+    verb.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="ask nothing: how many requests would go to which judge, and about what they cost",
     )
 
 
@@ -121,6 +136,23 @@ def spent(usage: Mapping[str, Any]) -> str:
             + (f"; {reused:,} answers from the response cache" if reused else "")
         )
     return "; ".join(told)
+
+
+def judges_told(found: Mapping[str, Any], what: str) -> str:
+    """Return what a dry run says of judges that are asked without the model.
+
+    Args:
+        found: With ``judges`` and ``notes``.
+        what: What they would judge.
+    """
+    return "\n".join(
+        [
+            f"{what}: dry run, nothing is sent",
+            *(_judge_told(judge) for judge in found["judges"]),
+            f"estimate   {JUDGES_RULE}",
+            *(f"note       {note}" for note in found["notes"]),
+        ]
+    )
 
 
 def _told(found: Mapping[str, Any]) -> str:

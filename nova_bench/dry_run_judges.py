@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from nova_bench.errors import DataError
 from nova_bench.hosted import sends_to_vendor
 from nova_bench.judge import judge_request, rubric_id
 from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.judge_texts import Wanted
 from nova_bench.judging import Judging
 from nova_bench.plan import Plan, Unusable
 from nova_bench.runlog import MANIFEST, RunLog
@@ -37,11 +38,18 @@ class _Tally:
 class _Judge:
     """One judge, what it was asked before, and what it would be asked."""
 
-    def __init__(self, model: Model, asked: Asked, plan: Plan, tokens: Callable[[Request], int]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        asked: Asked,
+        judges: Sequence[Judge],
+        tokens: Callable[[Request], int],
+        most: int = 0,
+    ) -> None:
         self.model, self.asked, self.tokens, self.tally = model, asked, tokens, _Tally()
-        self.judges = [asked.tuned(judge) for judge in plan.task.judges]
+        self.judges = [asked.tuned(judge) for judge in judges]
         self.log = VerdictLog(asked.folder) if (asked.folder / MANIFEST).exists() else None
-        self._most = plan.params.max_tokens or 0
+        self._most = most
 
     def answered(self, sample: Sample, answer: str, plan: Plan, response: Response) -> None:
         """Count what an answer that is there needs."""
@@ -51,12 +59,16 @@ class _Judge:
             if texts is None:
                 self.tally.by_rule += 1
                 continue
-            for repeat in range(self.asked.repeats):
-                request = judge_request(judge, texts, answer, sample.id, repeat=repeat)
-                if self.log is not None and self.log.find(request)[0].is_final:
-                    self.tally.kept += 1
-                    continue
-                self._add(judge, 1, self.tokens(request))
+            self.texts(judge, texts, answer, sample.id)
+
+    def texts(self, judge: Judge, texts: Mapping[str, str], id: str, sample: str) -> None:
+        """Count what texts need that are there."""
+        for repeat in range(self.asked.repeats):
+            request = judge_request(judge, texts, id, sample, repeat=repeat)
+            if self.log is not None and self.log.find(request)[0].is_final:
+                self.tally.kept += 1
+                continue
+            self._add(judge, 1, self.tokens(request))
 
     def open(self) -> None:
         """Count what an answer that is still to come needs at most."""
@@ -92,8 +104,38 @@ class _Judge:
         }
 
 
+def text_requests(
+    model: Model, asked: Asked, wanted: Iterable[Wanted], tokens: Callable[[Request], int]
+) -> dict[str, Any]:
+    """Return what a judge would be asked about texts that are no answers of a run's plan; nothing is written.
+
+    Args:
+        model: The judge.
+        asked: What its manifest would say.
+        wanted: What is to be judged.
+        tokens: Estimates a request's input tokens.
+
+    Raises:
+        LogError: A log is damaged.
+    """
+    listed = list(wanted)
+    judge = _Judge(model, asked, list({one.judge.name: one.judge for one in listed}.values()), tokens)
+    try:
+        for one in listed:
+            judge.texts(asked.tuned(one.judge), one.texts, one.id, one.sample)
+    finally:
+        if judge.log is not None:
+            judge.log.close()
+    return judge.json()
+
+
 def judge_requests(
-    plan: Plan, folder: Path, judging: Judging, tokens: Callable[[Request], int]
+    plan: Plan,
+    folder: Path,
+    judging: Judging,
+    tokens: Callable[[Request], int],
+    *,
+    is_model_asked: bool = True,
 ) -> list[dict[str, Any]]:
     """Return what each judge of a run would be asked; nothing is written.
 
@@ -102,11 +144,15 @@ def judge_requests(
         folder: The run's folder, which need not be there.
         judging: The judges, checked.
         tokens: Estimates a request's input tokens.
+        is_model_asked: Whether answers that are not there yet are going to be.
 
     Raises:
         LogError: A log is damaged.
     """
-    judges = [_Judge(model, asked, plan, tokens) for model, asked in judging.planned(folder)]
+    judges = [
+        _Judge(model, asked, plan.task.judges, tokens, plan.params.max_tokens or 0)
+        for model, asked in judging.planned(folder)
+    ]
     if not judges:
         return []
     try:
@@ -123,9 +169,9 @@ def judge_requests(
                     entry = index.find(id, request_hash)
                     response = log.read(entry) if entry is not None and entry.is_final else None
                     for judge in judges:
-                        if response is None:
+                        if response is None and is_model_asked:
                             judge.open()
-                        else:
+                        elif response is not None:
                             judge.answered(sample, id, plan, response)
     finally:
         for judge in judges:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from nova_bench.judged_rows import (
     state_column,
 )
 from nova_bench.score import Scored
-from nova_bench.stats import Estimate, estimate
+from nova_bench.stats import RESAMPLES, Estimate, estimate
 from nova_bench.stats.agreement import MAX_VALUES, codes_of, krippendorff_alpha, percent_agreement
 from nova_bench.stats.resampling import keyed_generator
 from nova_bench.table import Ragged, Table
@@ -41,12 +41,15 @@ HOWS = ("mean", "majority")
 DRAWS = 100
 
 
-def repeat_records(task: Task, scored: Scored, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Return one record for each judge that was asked several times, and each of its metrics.
+def repeat_records(
+    task: Task, scored: Scored, *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Return one record for each judge that was asked several times, and each of its metrics: ``judge_repeats`` of a report.
 
     Args:
         task: The run's.
         scored: Its rows.
+        resamples: Of the metric's interval.
         seed: Of the draws and resamples.
     """
     made = []
@@ -54,30 +57,45 @@ def repeat_records(task: Task, scored: Scored, *, seed: int = 0) -> list[dict[st
         asked = account.asked
         if asked.repeats < 2:
             continue
+        agreement: dict[tuple[str, ...], dict[str, Any]] = {}
         for plain, judged in zip(task.judged_metrics, judged_metrics(task, [asked]), strict=True):
             columns = [need for need in plain.needs if need in task.judged_columns]
             lines = judged.judged_lines(scored.table)
             if len(lines) and all(judged_column(column, asked.name) in lines.columns for column in columns):
-                made.append(_repeat_record(task, asked, judged, columns, lines, seed))
+                made.append(_repeat_record(task, asked, judged, columns, lines, resamples, seed, agreement))
     return made
 
 
 def _repeat_record(
-    task: Task, asked: Asked, judged: JudgedMetric, columns: Sequence[str], lines: Table, seed: int
+    task: Task,
+    asked: Asked,
+    judged: JudgedMetric,
+    columns: Sequence[str],
+    lines: Table,
+    resamples: int,
+    seed: int,
+    agreement: dict[tuple[str, ...], dict[str, Any]],
 ) -> dict[str, Any]:
+    """Return one metric's record; `agreement` keeps that of columns which several metrics on the same lines share."""
     metric, repeats = judged.metric, range(asked.repeats)
     there = np.stack([_is_there(judged.judges, asked, repeat, lines) for repeat in repeats], axis=1)
     tables = [_as_repeat(lines, columns, asked, repeat) for repeat in repeats]
+    # Two resamples: of one repeat only the value counts.
     values = [
-        estimate(table.take(kept), metric, seed=seed).value
+        estimate(table.take(kept), metric, resamples=2, seed=seed).value
         for table, kept in zip(tables, there.T, strict=True)
     ]
     known = [value for value in values if value is not None]
-    whole = estimate(lines, metric, seed=seed)
+    whole = estimate(lines, metric, resamples=resamples, seed=seed)
     variance = _judge_variance(judged, tables, there, lines, seed)
     share = None
     if whole.s and not math.isnan(variance):
         share = min(1.0, variance / whole.s**2)
+    shared = tuple(judge.name for judge in judged.judges)
+    for column in columns:
+        if (*shared, column) not in agreement:
+            given = [table.columns[judged_column(column, asked.name)] for table in tables]
+            agreement[*shared, column] = _column_record(task, column, given, there, lines)
     return {
         "judge": asked.name,
         "metric": metric.name,
@@ -90,16 +108,7 @@ def _repeat_record(
         "spread": float(np.std(known, ddof=1)) if len(known) > 1 else None,
         "judge_s": None if math.isnan(variance) else math.sqrt(variance),
         "share_of_interval": share,
-        "agreement": [
-            _column_record(
-                task,
-                column,
-                [table.columns[judged_column(column, asked.name)] for table in tables],
-                there,
-                lines,
-            )
-            for column in columns
-        ],
+        "agreement": [agreement[*shared, column] for column in columns],
     }
 
 
@@ -316,7 +325,7 @@ def _json(found: Estimate) -> dict[str, Any]:
 
 def agreement_document(
     task: Task, scored: Scored, *, judges: Sequence[str] = (), how: str = "mean", seed: int = 0
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Return the repeats of each judge, and the panel where there are two judges or more.
 
     Args:

@@ -7,48 +7,30 @@ stated form is told beside them and is no test of groups: a mask is another text
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nova_bench.demographic_terms import LEXICON_VERSION
-from nova_bench.demographics import ATTRIBUTES
-from nova_bench.errors import UnknownNameError, UsageError
+from nova_bench.budget import Budget
+from nova_bench.dry_run import input_tokens
+from nova_bench.dry_run_judges import text_requests
+from nova_bench.errors import UsageError
 from nova_bench.identity import judge_start
-from nova_bench.judge import check_self_judge, rubric_id
-from nova_bench.judge_forms import (
-    BLINDED,
-    STATED,
-    AuditedAnswer,
-    audited_answers,
-    form_counts,
-    form_id,
-    wanted_verdicts,
-)
-from nova_bench.judge_log import join_judge, judge_name
-from nova_bench.judge_texts import Judged, judge_texts
+from nova_bench.judge import check_self_judge
+from nova_bench.judge_contrasts import PERMUTATIONS, audit_record
+from nova_bench.judge_forms import audited_answers, form_counts, wanted_verdicts
+from nova_bench.judge_log import join_judge
+from nova_bench.judge_texts import judge_texts
 from nova_bench.judging import Judging, recorded_model
 from nova_bench.prepare import Answerer, Settings
+from nova_bench.progress import JudgeProgress, Progress
 from nova_bench.run import Run, open_run
 from nova_bench.runlog import RunLog, read_manifest, write_json
 from nova_bench.score import answered_items
-from nova_bench.stats import Estimate, holm, paired_difference
-from nova_bench.stats.exchange import exchange_p_value
-from nova_bench.stats.intervals import MIN_CLUSTERS
-from nova_bench.table import Ragged, Table, build_columns
-from nova_bench.task import Task
-from nova_bench.types import Item, Judge, Metric, Sample
 
 SCHEMA_VERSION = 1
 FOLDER = "judge_audit"
 """In a run's folder: the verdicts of its audit, apart from those that are scored."""
-PERMUTATIONS = 9_999
-SIGNIFICANT = 0.05
-
-_DETECTABLE = 2.8015850  # z at .975 plus z at .8, to one standard error
 
 
 def audit(
@@ -65,7 +47,10 @@ def audit(
     allow_hosted: bool = False,
     settings: Settings | None = None,
     say: Callable[[str], None] = lambda sentence: None,
-    watch: Callable[[str, int], None] | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    budget: Budget | None = None,
+    prices: Path | str | None = None,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Have judges judge a run's answers in all forms, and say whether their verdicts move with the patient's group.
 
@@ -84,10 +69,14 @@ def audit(
         allow_hosted: Whether texts of a gated data set may be sent to a vendor.
         settings: Cache and configuration folders.
         say: Takes sentences for the user, before anything is asked.
-        watch: Takes a judge's name and the number of its answers so far.
+        watch: Called with the progress whenever an answer came.
+        budget: Limits of the judges.
+        prices: A price file.
+        dry_run: Ask nothing and write nothing; return what would be asked of whom, and about what it costs.
 
     Raises:
         UsageError: There is nothing to audit, or a judge may not be asked.
+        LimitReachedError: A limit was reached; the same call with a higher one goes on.
     """
     settings = settings or Settings()
     opened = run if isinstance(run, Run) else open_run(run, settings=settings)
@@ -103,9 +92,12 @@ def audit(
         options=options,
         params=params,
         allow_self_judge=allow_self_judge,
-        allow_hosted=allow_hosted,
+        allow_hosted=allow_hosted or dry_run,
+        budget=None if dry_run else budget,
+        prices=prices,
         settings=settings,
     )
+    progress = Progress()
     tested = recorded_model(read_manifest(opened.folder)["identity"]["model"], None)
     try:
         judging.check(task, tested, plan.data, task.name)
@@ -115,8 +107,22 @@ def audit(
             raise UsageError(f"no answer of {opened.folder} is put to a judge: there is nothing to audit")
         counts = form_counts(answers)
         say(f"{len(answers)} answers in {len(counts)} forms: {sum(counts.values())} verdicts a judge")
+        known = {"run": str(opened.folder), "task": plan.spelling, "model": opened.model, "forms": counts}
+        if dry_run:
+            planned = [
+                text_requests(model, asked, wanted_verdicts(task, answers), input_tokens)
+                for model, asked in judging.planned(opened.folder / FOLDER)
+            ]
+            notes = judging.notes_on_hosted(task.data, is_allowed=allow_hosted or plan.data.is_synthetic)
+            return {
+                "schema_version": SCHEMA_VERSION,
+                "dry_run": True,
+                **known,
+                "judges": planned,
+                "notes": notes,
+            }
         records = []
-        for model in judging.models:
+        for name, model in zip(judging.names, judging.models, strict=True):
             asked = join_judge(
                 opened.folder / FOLDER,
                 model,
@@ -124,17 +130,19 @@ def audit(
                 params=judging.params,
                 repeats=1,
                 is_self=check_self_judge(tested, model, is_allowed=True),
-                price=None,
+                price=judging.price(name),
                 start=judge_start(model, settings.command),
             )
-            name = judge_name(model)
+            progress.judges.append(JudgeProgress(name))
             judged = judge_texts(
                 model,
                 asked,
                 plan.spelling,
                 lambda: wanted_verdicts(task, answers),
                 is_gated=plan.data.source.gated and not plan.data.is_synthetic,
-                watch=None if watch is None else lambda n, name=name: watch(name, n),  # type: ignore[misc]
+                budget=budget,
+                progress=progress.judges[-1],
+                show=None if watch is None else lambda: watch(progress),
             )
             rubrics = [asked.tuned(judge) for judge in task.judges]
             record = audit_record(
@@ -147,251 +155,8 @@ def audit(
         judging.close()
     return {
         "schema_version": SCHEMA_VERSION,
-        "run": str(opened.folder),
-        "task": plan.spelling,
-        "model": opened.model,
+        **known,
         "data_digest": plan.data.digest,
-        "forms": counts,
         "left_out": left_out,
         "judges": records,
     }
-
-
-def audit_record(
-    task: Task,
-    answers: Sequence[AuditedAnswer],
-    judged: Judged,
-    *,
-    judges: Sequence[Judge],
-    metrics: Collection[str] = (),
-    permutations: int = PERMUTATIONS,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Return what one judge's verdicts say: every comparison with its test, and one sentence.
-
-    Args:
-        task: The run's.
-        answers: Of `audited_answers`.
-        judged: The verdicts on `wanted_verdicts`.
-        judges: The rubrics as they were asked.
-        metrics: Only these judged metrics; all with an interval where empty.
-        permutations: Of the test.
-        seed: Of the test and the resamples.
-
-    Raises:
-        UnknownNameError: No such judged metric.
-    """
-    chosen = _metrics(task, metrics)
-    tables = _tables(task, answers, judged, chosen)
-    contrasts = [
-        _contrast(attribute, one, other, lines, metric, permutations, seed)
-        for attribute, one, other, lines in _pairs(answers, tables)
-        for metric in chosen
-    ]
-    # From blinded to stated is a change of the text, so it is no test of groups.
-    corrected = holm([record["p"] if record["attribute"] in ATTRIBUTES else None for record in contrasts])
-    for record, p in zip(contrasts, corrected, strict=True):
-        record["p_holm"] = p
-    found = [
-        record for record in contrasts if record["p_holm"] is not None and record["p_holm"] < SIGNIFICANT
-    ]
-    tests = sum(p is not None for p in corrected)
-    return {
-        "rubrics": [rubric_id(judge) for judge in judges],
-        "lexicon_version": LEXICON_VERSION,
-        "answers": len(answers),
-        "clusters": len({answer.item.sample.cluster for answer in answers}),
-        "verdicts": len(judged.verdicts),
-        "unjudged": len(judged.unjudged),
-        "judge_failed": len(judged.failed),
-        "tests": tests,
-        "permutations": permutations,
-        "moves": bool(found),
-        "contrasts": contrasts,
-        "sentence": _sentence(contrasts, found, tests, permutations),
-    }
-
-
-def _metrics(task: Task, names: Collection[str]) -> list[Metric]:
-    able = {metric.name: metric for metric in task.judged_metrics if metric.infer}
-    for name in names:
-        if name not in able:
-            raise UnknownNameError("judged metric", name, able, f"task {task.name}")
-    return [metric for name, metric in able.items() if not names or name in names]
-
-
-def _tables(
-    task: Task, answers: Sequence[AuditedAnswer], judged: Judged, metrics: Sequence[Metric]
-) -> dict[str, tuple[np.ndarray, Table]]:
-    """Return the rows of each form: int array (n,) of the answers that are judged in it, and their table."""
-    needed = {column for metric in metrics for column in metric.needs}
-    scorers = [scorer for scorer in task.scorers if needed & set(scorer.columns)]
-    made = {}
-    for form in dict.fromkeys(form for answer in answers for by in answer.texts.values() for form in by):
-        index, verdicts = [], []
-        for i, answer in enumerate(answers):
-            found = {name: judged.verdicts.get((name, form_id(answer.id, form), 0)) for name in answer.texts}
-            if all(verdict is not None for verdict in found.values()):
-                index.append(i)
-                verdicts.append(found)
-        if not index:
-            continue
-        items = [answers[i].item for i in index]
-        rows: list[dict[str, Any]] = [{} for _ in items]
-        for scorer in scorers:
-            name = None if scorer.judge is None else scorer.judge.name
-            seen = [
-                item if name is None else dataclasses.replace(item, verdict=verdict.get(name))
-                for item, verdict in zip(items, verdicts, strict=True)
-            ]
-            for row, values in zip(rows, scorer.rows(seen), strict=True):
-                row.update(values)
-        columns = build_columns(rows, [column for scorer in scorers for column in scorer.columns])
-        made[form] = (np.array(index), _table([item.sample for item in items], items, columns))
-    return made
-
-
-def _table(
-    samples: Sequence[Sample], items: Sequence[Item], columns: Mapping[str, np.ndarray | Ragged]
-) -> Table:
-    def words(values: Sequence[str]) -> np.ndarray:
-        array = np.empty(len(values), dtype=object)
-        array[:] = values
-        return array
-
-    return Table(
-        id=words([sample.id for sample in samples]),
-        cluster=words([sample.cluster for sample in samples]),
-        repeat=np.array([item.repeat for item in items], dtype=np.int64),
-        status=words([item.prediction.status for item in items]),
-        split=words([sample.split for sample in samples]),
-        groups={},
-        columns=dict(columns),
-    )
-
-
-def _pairs(
-    answers: Sequence[AuditedAnswer], tables: Mapping[str, tuple[np.ndarray, Table]]
-) -> Iterator[tuple[str, str, str, tuple[Table, Table]]]:
-    """Yield (attribute, one, other, their tables on the answers that have both)."""
-    if BLINDED in tables and STATED in tables:
-        yield "", BLINDED, STATED, _both(tables[BLINDED], tables[STATED])
-    for attribute, values in ATTRIBUTES.items():
-        own = [answer.item.sample.groups.get(attribute) for answer in answers]
-        sides = {value: _side(attribute, value, own, tables) for value in values}
-        for i, one in enumerate(values):
-            for other in values[i + 1 :]:
-                left, right = sides[one], sides[other]
-                if left is not None and right is not None:
-                    yield attribute, one, other, _both(left, right)
-
-
-def _side(
-    attribute: str, value: str, own: Sequence[str | None], tables: Mapping[str, tuple[np.ndarray, Table]]
-) -> tuple[np.ndarray, Table] | None:
-    """Return the rows of answers as though all patients had one value: as stated where it is true, swapped elsewhere."""
-    parts = []
-    if STATED in tables:
-        index, table = tables[STATED]
-        true = np.array([own[i] == value for i in index], dtype=bool)
-        parts.append((index[true], table.take(true)))
-    if f"{attribute}={value}" in tables:
-        parts.append(tables[f"{attribute}={value}"])
-    parts = [part for part in parts if len(part[0])]
-    if not parts:
-        return None
-    return np.concatenate([index for index, _ in parts]), Table.stack([table for _, table in parts])
-
-
-def _both(one: tuple[np.ndarray, Table], other: tuple[np.ndarray, Table]) -> tuple[Table, Table]:
-    _, left, right = np.intersect1d(one[0], other[0], return_indices=True)
-    return one[1].take(left), other[1].take(right)
-
-
-def _contrast(
-    attribute: str,
-    one: str,
-    other: str,
-    lines: tuple[Table, Table],
-    metric: Metric,
-    permutations: int,
-    seed: int,
-) -> dict[str, Any]:
-    before, after = lines
-    key = ("audit", attribute, one, other)
-    n_clusters = len(set(before.cluster))
-    found = paired_difference(before, after, metric, seed=seed, key=key)
-    p = None
-    if found.value is not None and n_clusters >= MIN_CLUSTERS:
-        p = exchange_p_value(before, after, metric, permutations=permutations, seed=seed, key=key)
-    moved = _moved(before, after, metric.needs)
-    return {
-        "attribute": attribute,
-        "from": one,
-        "to": other,
-        "metric": metric.name,
-        "n": len(before),
-        "clusters": n_clusters,
-        "moved": float(moved.mean()) if len(moved) else None,
-        "value_from": _value(before, metric),
-        "value_to": _value(after, metric),
-        **_limits(found, bool(moved.any())),
-        "detectable": None if not found.s else _DETECTABLE * found.s,
-        "p": p,
-    }
-
-
-def _limits(found: Estimate, has_moved: bool) -> dict[str, Any]:
-    """Return a difference with its interval; none where it is the same in every cluster, as such limits would claim to know it exactly."""
-    is_known = bool(found.s) and found.s is not None and found.s > 1e-12
-    note = found.note if has_moved or found.value is None else "no verdict moved"
-    return {
-        "difference": found.value,
-        "low": found.low if is_known else None,
-        "high": found.high if is_known else None,
-        "note": note,
-    }
-
-
-def _value(table: Table, metric: Metric) -> float | None:
-    value = float(metric.compute(table, table.ones())[0]) if len(table) else float("nan")
-    return None if np.isnan(value) else value
-
-
-def _moved(before: Table, after: Table, columns: Sequence[str]) -> np.ndarray:
-    """Return boolean array (n,): whether a line's numbers differ in one of the columns."""
-    moved = np.zeros(len(before), dtype=bool)
-    for name in columns:
-        one, other = before.columns[name], after.columns[name]
-        if isinstance(one, Ragged) and isinstance(other, Ragged):
-            moved |= np.array([not np.array_equal(one[i], other[i]) for i in range(len(one))], dtype=bool)
-        elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-            moved |= (one != other) & ~(np.isnan(one) & np.isnan(other))
-    return moved
-
-
-def _sentence(
-    contrasts: Sequence[Mapping[str, Any]],
-    found: Sequence[Mapping[str, Any]],
-    tests: int,
-    permutations: int,
-) -> str:
-    if not tests:
-        return "nothing could be tested: fewer than 5 clusters have two forms that were both judged"
-    if found:
-        worst = max(found, key=lambda record: abs(record["difference"]))
-        return (
-            f"verdicts move with the patient's group at equal text in {len(found)} of {tests} tests (Holm); most {worst['metric']}: "
-            f"{worst['from']} {worst['value_from']:.3f}, {worst['to']} {worst['value_to']:.3f} ({worst['attribute']})"
-        )
-    if not any(record["moved"] for record in contrasts):
-        return f"no verdict moved in any form of any answer ({tests} tests)"
-    clusters = max(record["clusters"] for record in contrasts)
-    if tests * max(1 / (1 + permutations), 2 ** (1 - clusters)) >= SIGNIFICANT:
-        return (
-            f"verdicts move, and nothing can be said of groups: {tests} tests need more than {clusters} clusters and {permutations:,} "
-            "permutations to show any difference; audit more answers, one metric, or with more --permutations"
-        )
-    able = [record["detectable"] for record in contrasts if record["detectable"] is not None]
-    could = f"; the least certain comparison could have shown a difference of {max(able):.3f}" if able else ""
-    return f"no difference between groups is distinguishable from chance at equal text ({tests} tests, Holm){could}"

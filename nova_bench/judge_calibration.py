@@ -24,16 +24,22 @@ from typing import Any
 import numpy as np
 
 from nova_bench.adapter import Model
+from nova_bench.budget import Budget
+from nova_bench.calibration_file import check_judged, keep
 from nova_bench.catalog import find_all, load_task
+from nova_bench.dry_run import input_tokens
+from nova_bench.dry_run_judges import text_requests
 from nova_bench.errors import NovaBenchError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, rubric_id
 from nova_bench.judge_labels import Label, flattened, leaves_of, read_labels
-from nova_bench.judge_log import join_judge, judge_name
+from nova_bench.judge_log import JUDGES, Asked, join_judge
+from nova_bench.judge_names import judge_identity
 from nova_bench.judge_texts import Judged, Wanted, judge_texts
-from nova_bench.judging import Judging
-from nova_bench.prepare import Answerer, Settings, ready_model
+from nova_bench.judging import Judging, judge_price, told_apart
+from nova_bench.prepare import Answerer, Settings, ready_judge
+from nova_bench.progress import JudgeProgress, Progress
 from nova_bench.runlog import write_json
 from nova_bench.signature import canonical, digest
 from nova_bench.stats import Estimate
@@ -61,7 +67,11 @@ def calibrate(
     out: Path | None = None,
     allow_hosted: bool = False,
     settings: Settings | None = None,
-    watch: Callable[[str, int], None] | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    runs: Sequence[Path] = (),
+    budget: Budget | None = None,
+    prices: Path | str | None = None,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Have judges judge labelled texts, and return how far they agree with the people.
 
@@ -75,10 +85,15 @@ def calibrate(
         out: Where verdicts and result are kept; by default in ``runs/judge_calibration``, named by the labels.
         allow_hosted: Whether texts of a gated data set may be sent to a vendor.
         settings: Cache and configuration folders.
-        watch: Takes a judge's name and the number of its answers so far.
+        watch: Called with the progress whenever an answer came.
+        runs: Folders of runs that these judges judged: the agreement is kept there too, and their reports show it beside the judge's columns.
+        budget: Limits of the judges.
+        prices: A price file.
+        dry_run: Ask nothing and write nothing; return what would be asked of whom, and about what it costs.
 
     Raises:
-        UsageError: No judge, or one may not be asked.
+        UsageError: No judge, or one may not be asked, or a run was not judged by it.
+        LimitReachedError: A limit was reached; the same call with a higher one goes on.
         DataError: The file has a line that is no label.
     """
     if not judges:
@@ -92,79 +107,105 @@ def calibrate(
         check_judge(judge)
     hashed = digest([[x.id, x.rubric, dict(x.texts), dict(x.verdict), x.rater, x.cluster] for x in read])
     folder = out or Path("runs") / "judge_calibration" / f"{labels.stem}-{hashed[:12]}"
-    checks = Judging(judges, params=params, repeats=repeats, settings=settings)
-    records: list[dict[str, Any]] = []
-    for given in judges:
-        model = ready_model(given, options if isinstance(given, str) else None, "calibration")
-        try:
-            for name in named:
-                check_hosted(owners[name][1].data, model, is_allowed=allow_hosted)
-            if judge_name(model) in [record["judge"] for record in records]:
-                raise UsageError(
-                    f"judge {judge_name(model)} stands twice; use --judge-repeats to ask it again"
-                )
-            is_gated = any(owners[name][1].data.gated for name in named)
-            records.append(
-                _record(model, read, rubrics, folder, checks.params, repeats, is_gated, settings, watch)
-            )
-        finally:
-            if isinstance(given, str):
-                model.close()
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "labels": {"digest": hashed, "n": len(read), "texts": len({(x.rubric, x.id) for x in read})},
-        "folder": str(folder),
-        "judges": records,
-    }
-    write_json(folder / "calibration.json", document)
-    return document
-
-
-def _record(
-    model: Model,
-    labels: Sequence[Label],
-    rubrics: Sequence[Judge],
-    folder: Path,
-    params: Mapping[str, Any],
-    repeats: int,
-    is_gated: bool,
-    settings: Settings,
-    watch: Callable[[str, int], None] | None,
-) -> dict[str, Any]:
+    params = Judging([], params=params, repeats=repeats, settings=settings).params
+    texts = {(label.rubric, label.id): label.texts for label in read}
     by_name = {judge.name: judge for judge in rubrics}
-    texts = {(label.rubric, label.id): label.texts for label in labels}
 
     def wanted() -> Iterator[Wanted]:
         for (rubric, id), shown in texts.items():
             yield Wanted(by_name[rubric], shown, id, id)
 
-    name = judge_name(model)
-    start = judge_start(model, settings.command)
-    asked = join_judge(
-        folder, model, rubrics, params=params, repeats=repeats, is_self=False, price=None, start=start
-    )
-    judged = judge_texts(
-        model,
-        asked,
-        "calibration",
-        wanted,
-        is_gated=is_gated,
-        watch=None if watch is None else lambda n: watch(name, n),
-    )
-    tuned = [asked.tuned(judge) for judge in rubrics]
+    about = {"digest": hashed, "n": len(read), "texts": len(texts)}
+    document = {"schema_version": SCHEMA_VERSION, "labels": about, "folder": str(folder)}
+    progress = Progress()
+    models: list[Model] = []
+    try:
+        for given in judges:
+            models.append(ready_judge(given, options if isinstance(given, str) else None, "calibration"))
+        names = told_apart(models, params)
+        ids = [digest(judge_identity(model, params))[:12] for model in models]
+        for run in runs:
+            check_judged(run, dict(zip(ids, names, strict=True)))
+        priced = [judge_price(model, None if dry_run else budget, settings, prices) for model in models]
+        notes = [
+            note
+            for name in named
+            for model in models
+            if (note := _hosted(owners[name][1], model, is_allowed=allow_hosted)) is not None
+        ]
+        if dry_run:
+            planned = [
+                Asked(folder / JUDGES / id, name, dict(model.identity), params, repeats, False, "", price)
+                for id, name, model, price in zip(ids, names, models, priced, strict=True)
+            ]
+            told = [
+                text_requests(model, asked, wanted(), input_tokens)
+                for model, asked in zip(models, planned, strict=True)
+            ]
+            return {**document, "dry_run": True, "judges": told, "notes": notes}
+        if notes:
+            raise UsageError(notes[0])
+        records: list[dict[str, Any]] = []
+        for name, model, price in zip(names, models, priced, strict=True):
+            asked = join_judge(
+                folder,
+                model,
+                rubrics,
+                params=params,
+                repeats=repeats,
+                is_self=False,
+                price=price,
+                start=judge_start(model, settings.command),
+            )
+            progress.judges.append(JudgeProgress(name, repeats=repeats))
+            judged = judge_texts(
+                model,
+                asked,
+                "calibration",
+                wanted,
+                is_gated=any(owners[name][1].data.gated for name in named),
+                budget=budget,
+                progress=progress.judges[-1],
+                show=None if watch is None else lambda: watch(progress),
+            )
+            records.append(_record(name, asked, read, [asked.tuned(judge) for judge in rubrics], judged))
+    finally:
+        for given, model in zip(judges, models, strict=False):
+            if isinstance(given, str):
+                model.close()
+    document["judges"] = records
+    write_json(folder / "calibration.json", document)
+    for id, record in zip(ids, records, strict=True):
+        for run in runs if not record["judge_failed"] else ():
+            keep(run, id, about, record)
+    return document
+
+
+def _hosted(task: Task, model: Model, *, is_allowed: bool) -> str | None:
+    """Return why a judge may not be asked about a task's texts; None where it may."""
+    try:
+        check_hosted(task.data, model, is_allowed=is_allowed)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _record(
+    name: str, asked: Asked, labels: Sequence[Label], rubrics: Sequence[Judge], judged: Judged
+) -> dict[str, Any]:
     return {
         "judge": name,
         "options": dict(asked.options),
         "params": dict(asked.params),
-        "repeats": repeats,
-        "rubrics": [rubric_id(judge) for judge in tuned],
+        "repeats": asked.repeats,
+        "rubrics": [rubric_id(judge) for judge in rubrics],
         "asked": judged.asked,
         "verdicts": len(judged.verdicts),
         "unjudged": len(judged.unjudged),
         "judge_failed": len(judged.failed),
         "reasons": judged.reasons,
         "agreement": [
-            record for judge in tuned for record in agreement_records(judge, labels, judged, repeats)
+            record for judge in rubrics for record in agreement_records(judge, labels, judged, asked.repeats)
         ],
     }
 

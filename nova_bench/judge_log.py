@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from nova_bench.budget import Ledger
 from nova_bench.discreet import without_quotes
 from nova_bench.errors import LogError, UsageError
 from nova_bench.judge import TRIES, Verdict, rubric_id
+from nova_bench.judge_names import judge_identity, kind_of, names_apart
 from nova_bench.log_index import Entry
 from nova_bench.prices import Price
 from nova_bench.runlog import MANIFEST, RunLog, join_identity, read_manifest, record_of
@@ -43,7 +44,7 @@ class Asked:
 
     folder: Path
     name: str
-    """``ADAPTER:MODEL``, or the card's name where there is no model."""
+    """``ADAPTER:MODEL``, or the card's name where there is no model; with what differs, where two of a run share that: `names_apart`."""
     options: Mapping[str, Any]
     params: Mapping[str, Any]
     """Generation parameters over the rubrics' own: ``max_tokens``, ``temperature``."""
@@ -54,6 +55,8 @@ class Asked:
     started: str
     """When it was last asked."""
     price: Price | None = None
+    kind: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """All that tells it from a judge of the same name, the adapter's text apart."""
 
     def state(self) -> list[Any]:
         """Return what a report says of a judge beside its verdicts."""
@@ -67,35 +70,13 @@ class Asked:
         """Return what a number's protocol says of its judge."""
         judge = self.tuned(judge)
         said: dict[str, Any] = {
-            "model": self.name,
+            "model": self.kind.get("name", self.name),
             "options": dict(self.options),
             "rubric": rubric_id(judge),
             "params": {"temperature": judge.temperature, "max_tokens": judge.max_tokens},
             "repeats": self.repeats,
         }
         return {**said, "self": True} if self.is_self else said
-
-
-def judge_name(model: Model) -> str:
-    """Return what columns and metrics call a judge: ``ADAPTER:MODEL``, or the card's name where there is no model."""
-    return model.name if ":" in model.name else model.card.name or model.name
-
-
-def judge_identity(model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides whether a judge's verdicts are of one kind; its rubrics are in each verdict's request.
-
-    Args:
-        model: Who judges.
-        params: Generation parameters over the rubrics' own.
-    """
-    return {
-        "name": judge_name(model),
-        "adapter": model.name,
-        "source": model.source,
-        "options": dict(model.identity),
-        "think": list(model.card.think) if model.card.think else None,
-        "params": dict(sorted(params.items())),
-    }
 
 
 def join_judge(
@@ -136,11 +117,15 @@ def join_judge(
     return _asked(folder)
 
 
-def asked_judges(run: Path) -> list[Asked]:
-    """Return the judges that were asked about a run, by name; of two of one name (other options) the one that was asked last.
+def asked_judges(run: Path, also: Collection[Path] = ()) -> list[Asked]:
+    """Return the judges that were asked about a run, by name; two that share a name are told apart by the options that differ.
+
+    Of two that differ only in their adapter's text (it was edited in between) the one that was asked last counts. One of a shared name that
+    never gave a verdict is left out once another was asked: its options were wrong, and no number rests on it.
 
     Args:
         run: The run's folder.
+        also: Judges' folders that are not left out.
 
     Raises:
         LogError: A manifest is damaged.
@@ -148,10 +133,31 @@ def asked_judges(run: Path) -> list[Asked]:
     found: dict[str, Asked] = {}
     for path in sorted((run / JUDGES).glob(f"*/{MANIFEST}")):
         asked = _asked(path.parent)
-        known = found.get(asked.name)
-        if known is None or known.started < asked.started:
-            found[asked.name] = asked
-    return [found[name] for name in sorted(found)]
+        key = digest(asked.kind)
+        if key not in found or found[key].started < asked.started:
+            found[key] = asked
+    last = {one.name: one for one in sorted(found.values(), key=lambda one: one.started)}
+    names = [one.name for one in found.values()]
+    kept = [
+        one
+        for one in found.values()
+        if names.count(one.name) == 1
+        or one is last[one.name]
+        or one.folder in also
+        or _has_verdict(one.folder)
+    ]
+    apart = names_apart([one.kind for one in kept])
+    named = [dataclasses.replace(one, name=name) for one, name in zip(kept, apart, strict=True)]
+    return sorted(named, key=lambda one: one.name)
+
+
+def _has_verdict(folder: Path) -> bool:
+    """Return whether a judge gave a verdict; the bytes cannot stand inside a text, whose quotes are escaped."""
+    try:
+        with (folder / VERDICTS).open("rb") as file:
+            return any(b',"verdict":' in line for line in file)
+    except FileNotFoundError:
+        return False
 
 
 def is_judges(folder: Path) -> bool:
@@ -184,6 +190,7 @@ def _asked(folder: Path) -> Asked:
         start["self"],
         start["time"],
         Price(**recorded) if recorded else None,
+        kind_of(identity),
     )
 
 

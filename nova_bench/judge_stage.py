@@ -73,10 +73,12 @@ class JudgeStage:
     ) -> None:
         # A plan remembers the last request's form, so a thread needs one of its own.
         self.plan, self.model, self.asked = copy.copy(plan), model, asked
-        self.progress = JudgeProgress(asked.name)
+        self.progress = JudgeProgress(asked.name, repeats=asked.repeats)
         self.finished = threading.Event()
         self._run, self._is_gated, self._budget, self._price = run, is_gated, budget, price
         self._judges = [asked.tuned(judge) for judge in plan.task.judges]
+        self.each = len(self._judges) * asked.repeats
+        """Verdicts on one answer."""
         self._changed = threading.Condition()
         self._waiting: collections.deque[_Answer] = collections.deque()
         self._again: collections.deque[_Sent] = collections.deque()
@@ -109,6 +111,11 @@ class JudgeStage:
             if not self._is_over:
                 self._waiting.append(_Answer(sample, answer, response))
                 self._changed.notify_all()
+
+    def expect(self, answers: int | None) -> None:
+        """Say how many answers there will be at most (None: not known), and then, below 0, how many of them will not come."""
+        if answers is not None and (answers > 0 or self.progress.total is not None):
+            self.progress.total = max(0, (self.progress.total or 0) + answers * self.each)
 
     def close(self) -> None:
         """Say that no further answer will be offered."""
@@ -215,7 +222,7 @@ class JudgeStage:
         try:
             prediction = self.plan.predict(answer.sample, answer.response)
         except DataError as error:
-            self.progress.failed += len(self._judges)
+            self.progress.failed += self.each
             self._say(f"{answer.id}: {error}")
             return
         for judge in self._judges:
@@ -298,3 +305,5 @@ class JudgeStage:
                 f"judge {name} ended before all was asked: generate pulls requests until there are no more"
             )
         progress.is_done = self._has_asked_all and not self._again
+        if progress.is_done:
+            progress.total = progress.done

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nova_bench.adapter import Model
-from nova_bench.errors import AdapterError
+from nova_bench.budget import Budget
+from nova_bench.errors import AdapterError, LimitReachedError
 from nova_bench.judge import TRIES, Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.judge_log import Asked, Known, VerdictLog
+from nova_bench.progress import JudgeProgress
 from nova_bench.response_check import checked
-from nova_bench.types import Judge, Request
+from nova_bench.types import Judge, Request, Response
 
 
 class Wanted(NamedTuple):
@@ -67,7 +69,9 @@ def judge_texts(
     wanted: Callable[[], Iterable[Wanted]],
     *,
     is_gated: bool,
-    watch: Callable[[int], None] | None = None,
+    budget: Budget | None = None,
+    progress: JudgeProgress | None = None,
+    show: Callable[[], None] | None = None,
 ) -> Judged:
     """Have a judge judge texts, and return all verdicts that there are afterwards.
 
@@ -77,14 +81,19 @@ def judge_texts(
         label: What the log's records call the task.
         wanted: Returns what is to be judged, in the same order each time it is called.
         is_gated: Whether the texts are given to approved accounts only: free text then goes to the private file.
-        watch: Is called with the number of answers so far.
+        budget: Limits that end the requests once they are reached.
+        progress: Where it is counted how far the judge is.
+        show: Is called whenever that has changed.
 
     Raises:
+        LimitReachedError: A limit was reached; what was judged is in the log, and another start goes on.
         AdapterError: The judge ended early or yielded what is no response.
     """
-    stage = _Texts(model, asked, label, wanted, is_gated, watch)
-    for _ in range(TRIES):
-        if not stage.ask():
+    progress = progress or JudgeProgress(asked.name, repeats=asked.repeats)
+    progress.total = asked.repeats * sum(1 for _ in wanted())
+    stage = _Texts(model, asked, label, wanted, is_gated, budget, progress, show)
+    for attempt in range(TRIES):
+        if not stage.ask(is_first=attempt == 0):
             break
     made = stage.made
     with VerdictLog(asked.folder) as log:
@@ -110,27 +119,33 @@ class _Texts:
         label: str,
         wanted: Callable[[], Iterable[Wanted]],
         is_gated: bool,
-        watch: Callable[[int], None] | None,
+        budget: Budget | None,
+        progress: JudgeProgress,
+        show: Callable[[], None] | None,
     ) -> None:
         self.model, self.asked, self.label, self.wanted = model, asked, label, wanted
-        self.is_gated, self.watch = is_gated, watch
+        self.is_gated, self.budget, self.progress, self.show = is_gated, budget, progress, show
         self.made = Judged()
         self._failed: set[str] = set()
         self._in_flight: dict[str, _Sent] = {}
         self._has_asked_all = False
-        self._answered = 0
+        self._limit: LimitReachedError | None = None
 
-    def ask(self) -> bool:
+    def ask(self, *, is_first: bool) -> bool:
         """Ask what has no verdict, once each; return whether something came back broken and may be asked again."""
         is_again = False
         self._has_asked_all = False
         with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
-            responses = self.model.adapter.generate(self._requests(log))
+            if self.budget is not None and (self.asked.price is not None or self.budget.max_cost is None):
+                self.budget.open(str(self.asked.folder.resolve()), log.ledger, self.asked.price)
+            responses = self.model.adapter.generate(self._requests(log, is_first))
             with contextlib.ExitStack() as stack:
                 if (close := getattr(responses, "close", None)) is not None:
                     stack.callback(close)
                 for response in responses:
                     is_again = self._accept(log, response) or is_again
+        if self._limit is not None and self.budget is not None:
+            raise self.budget.reached() or self._limit  # what was in flight has arrived since
         if not self._has_asked_all:
             raise AdapterError(
                 f"judge {self.model.name} ended before all was asked: generate pulls requests until there are no more"
@@ -141,14 +156,18 @@ class _Texts:
             self._in_flight.clear()
         return is_again
 
-    def _requests(self, log: VerdictLog) -> Iterator[Request]:
+    def _requests(self, log: VerdictLog, is_first: bool) -> Iterator[Request]:
         for one in self.wanted():
             tuned = self.asked.tuned(one.judge)
             for repeat in range(self.asked.repeats):
                 first = judge_request(tuned, one.texts, one.id, one.sample, repeat=repeat)
                 known, hashed = log.find(first)
                 if known.is_final or first.id in self._failed:
+                    self.progress.kept += is_first
                     continue
+                if self.budget is not None and (limit := self.budget.reached()) is not None:
+                    self._limit = limit
+                    return
                 request = with_attempt(first, known.tries)
                 self._in_flight[request.id] = _Sent(one._replace(judge=tuned), request, hashed)
                 self.made.asked += 1
@@ -166,15 +185,25 @@ class _Texts:
         if response.finish != "error":
             read = read_verdict(sent.wanted.judge, response, sent.wanted.texts, self.model.card.think)
         known = log.append(self.label, sent.wanted.judge, sent.request, sent.hashed, response, read)
-        self._answered += 1
-        if self.watch is not None:
-            self.watch(self._answered)
+        self._count(known, response, read)
         if response.finish == "error":
             self._failed.add(sent.request.id)
             self._say(f"{response.id}: {'the reason stands in the log' if self.is_gated else response.error}")
         elif known.is_unjudged:
             self._say(f"{response.id}: unjudged: {read.fault}")
         return not known.is_final and response.finish != "error"
+
+    def _count(self, known: Known, response: Response, read: Verdict) -> None:
+        if response.finish == "error":
+            self.progress.failed += 1
+        elif read.value is not None:
+            self.progress.judged += 1
+        elif known.is_unjudged:
+            self.progress.unjudged += 1
+        else:
+            self.progress.broken += 1
+        if self.show is not None:
+            self.show()
 
     def _say(self, reason: str) -> None:
         if len(self.made.reasons) < 20:

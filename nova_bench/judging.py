@@ -14,12 +14,14 @@ from nova_bench.errors import UsageError
 from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, check_self_judge, open_texts
-from nova_bench.judge_log import JUDGES, Asked, join_judge, judge_identity, judge_name
+from nova_bench.judge_log import JUDGES, Asked, asked_judges, join_judge
+from nova_bench.judge_names import judge_identity, judge_name, kind_of, names_apart
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
-from nova_bench.prepare import Answerer, Settings, ready_model
+from nova_bench.prepare import Answerer, Settings, ready_judge
 from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.signature import digest
+from nova_bench.source import Source
 from nova_bench.task import Task
 
 
@@ -61,6 +63,8 @@ class Judging:
         self._allow_self_judge, self._allow_hosted = allow_self_judge, allow_hosted
         self._budget, self._prices, self._settings = budget, prices, settings
         self.models: list[Model] = []
+        self.names: list[str] = []
+        """What each is called: two that differ only in their options by these."""
         self._is_self: dict[str, bool] = {}
         self._price: dict[str, Price | None] = {}
 
@@ -91,29 +95,19 @@ class Judging:
             return
         if not self.models:
             self.models = [
-                ready_model(given, self._options if isinstance(given, str) else None, spelling)
+                ready_judge(given, self._options if isinstance(given, str) else None, spelling)
                 for given in self._given
             ]
-        seen: set[str] = set()
-        for one in self.models:
-            name = judge_name(one)
-            if name in seen:
-                raise UsageError(
-                    f"judge {name} stands twice: two columns of one name cannot be told apart; use --judge-repeats to ask it again"
-                )
-            seen.add(name)
+        self.names = told_apart(self.models, self.params)
+        for name, one in zip(self.names, self.models, strict=True):
             self._is_self[name] = check_self_judge(model, one, is_allowed=self._allow_self_judge)
             is_allowed = self._allow_hosted or (data is not None and data.is_synthetic)
             check_hosted(task.data, one, is_allowed=is_allowed)
-            self._price[name] = find_price(one.name, price_files(self._settings.config, self._prices))
-            if (
-                self._budget is not None
-                and self._budget.max_cost is not None
-                and self._price[name] is None
-                and sends_to_vendor(one)
-            ):
-                missing = missing_price(one.name, price_files(self._settings.config, self._prices))
-                raise UsageError(f"--max-cost cannot be kept: {missing}")
+            self._price[name] = judge_price(one, self._budget, self._settings, self._prices)
+
+    def price(self, name: str) -> Price | None:
+        """Return the price of one of `names`, once they are checked."""
+        return self._price[name]
 
     def stages(self, plan: Plan, run: Path, *, is_gated: bool) -> list[JudgeStage]:
         """Return the stages, each entered into its manifest below the run's folder.
@@ -123,10 +117,8 @@ class Judging:
             run: Its folder, which is there.
             is_gated: Whether the texts are given to approved accounts only.
         """
-        made = []
-        for one in self.models:
-            name = judge_name(one)
-            asked = join_judge(
+        folders = [
+            join_judge(
                 run,
                 one,
                 plan.task.judges,
@@ -135,13 +127,24 @@ class Judging:
                 is_self=self._is_self[name],
                 price=self._price[name],
                 start=judge_start(one, self._settings.command),
+            ).folder
+            for name, one in zip(self.names, self.models, strict=True)
+        ]
+        named = {
+            asked.folder: asked for asked in asked_judges(run, folders)
+        }  # told apart from those of earlier starts
+        return [
+            JudgeStage(
+                plan,
+                one,
+                run,
+                named[folder],
+                is_gated=is_gated,
+                budget=self._budget,
+                price=self._price[name],
             )
-            made.append(
-                JudgeStage(
-                    plan, one, run, asked, is_gated=is_gated, budget=self._budget, price=self._price[name]
-                )
-            )
-        return made
+            for folder, name, one in zip(folders, self.names, self.models, strict=True)
+        ]
 
     def planned(self, run: Path) -> list[tuple[Model, Asked]]:
         """Return the judges and what their manifests below the run's folder would say of them; nothing is written.
@@ -149,22 +152,22 @@ class Judging:
         Args:
             run: The run's folder, which need not be there.
         """
-        return [
-            (
-                one,
-                Asked(
-                    run / JUDGES / digest(judge_identity(one, self.params))[:12],
-                    judge_name(one),
-                    dict(one.identity),
-                    self.params,
-                    self._repeats,
-                    self._is_self[judge_name(one)],
-                    "",
-                    self._price[judge_name(one)],
-                ),
+        made = []
+        for name, one in zip(self.names, self.models, strict=True):
+            identity = judge_identity(one, self.params)
+            asked = Asked(
+                run / JUDGES / digest(identity)[:12],
+                name,
+                dict(one.identity),
+                self.params,
+                self._repeats,
+                self._is_self[name],
+                "",
+                self._price[name],
+                kind_of(identity),
             )
-            for one in self.models
-        ]
+            made.append((one, asked))
+        return made
 
     def notes(self, task: Task) -> list[str]:
         """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""
@@ -177,11 +180,61 @@ class Judging:
             return []
         return [f"{task.name} has no judged column, so no judge was asked"]
 
+    def notes_on_hosted(self, data: Source, *, is_allowed: bool) -> list[str]:
+        """Return why judges may not be asked about gated data: for a dry run, which sends nothing."""
+        said = []
+        for one in self.models:
+            try:
+                check_hosted(data, one, is_allowed=is_allowed)
+            except UsageError as error:
+                said.append(str(error))
+        return said
+
     def close(self) -> None:
         """Free what the judges hold that were made here."""
         for given, one in zip(self._given, self.models, strict=False):
             if isinstance(given, str):
                 one.close()
+
+
+def told_apart(models: Sequence[Model], params: Mapping[str, Any]) -> list[str]:
+    """Return a name for each judge of a command.
+
+    Args:
+        models: The judges.
+        params: Generation parameters over the rubrics' own.
+
+    Raises:
+        UsageError: Two of them are one and the same.
+    """
+    kinds = [kind_of(judge_identity(one, params)) for one in models]
+    if same := [judge_name(one) for one, kind in zip(models, kinds, strict=True) if kinds.count(kind) > 1]:
+        raise UsageError(
+            f"judge {same[0]} stands twice with the same options: two columns of one name cannot be told apart. Use --judge-repeats to ask "
+            "it again, or give one of them other options: -J key@1=value for the judge named first, -J key@2=value for the second"
+        )
+    return names_apart(kinds)
+
+
+def judge_price(
+    model: Model, budget: Budget | None, settings: Settings, prices: Path | str | None
+) -> Price | None:
+    """Return what a judge's tokens cost, None where that is not known.
+
+    Args:
+        model: The judge.
+        budget: Limits.
+        settings: With the configuration folder.
+        prices: A price file.
+
+    Raises:
+        UsageError: There is a limit to the cost, and the judge belongs to a vendor and has no price.
+    """
+    files = price_files(settings.config, prices)
+    found = find_price(model.name, files)
+    if found is None and budget is not None and budget.max_cost is not None and sends_to_vendor(model):
+        raise UsageError(f"--max-cost cannot be kept: {missing_price(model.name, files)}")
+    return found
 
 
 def _read_params(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,6 +136,12 @@ class Plan:
         """How many samples the plan has; walks the data set where a limit was given or rows are not samples."""
         return sum(1 for _ in self.samples())
 
+    @property
+    def request_total(self) -> int:
+        """How many requests there are; an upper bound where counting them would take long."""
+        rows = self.n_samples if self.data.n_rows <= 100_000 else self.data.n_rows
+        return rows * self.repeats
+
     def _request(self, request_id: str, sample_id: str, repeat: int, prompt: Prompt) -> Request:
         params = self._params[repeat]
         if prompt.json_schema is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from nova_bench.adapter import Model, each, own_identity, read_card
 from nova_bench.catalog import content_root, load_model, load_task
 from nova_bench.data import Data, open_data
-from nova_bench.errors import UsageError
+from nova_bench.errors import NovaBenchError, UsageError
 from nova_bench.plan import Limit, Plan
 from nova_bench.prices import Price, find_price, price_files
 from nova_bench.runlog import MANIFEST, read_manifest
@@ -154,6 +154,22 @@ def ready_model(
         source = ""
     hashed = hashlib.sha256(source.encode()).hexdigest()
     return Model(name, made, read_card({}, name, given), hashed, given, own_identity(made))
+
+
+def ready_judge(judge: Answerer, options: Mapping[str, str] | None, spelling: str) -> Model:
+    """Return a judge as `ready_model` does; what keeps it from being ready names it, and the flags of judges.
+
+    Args:
+        judge: As `evaluate` takes it.
+        options: The adapter's options, as texts.
+        spelling: The task, for ``{task}`` in an option.
+    """
+    try:
+        return ready_model(judge, options, spelling)
+    except NovaBenchError as error:
+        said = str(error).replace("--model ", "--judge ").replace(" -o ", " -J ")
+        error.args = (f"judge {judge}: {said}",)
+        raise
 
 
 def _merged(params: GenParams, given: Mapping[str, Any]) -> GenParams:

@@ -10,6 +10,10 @@ class JudgeProgress:
     """Where a judge stands; read by another thread while it goes on. All counts are of verdicts: rubric times judge repeat."""
 
     name: str
+    total: int | None = None
+    """Verdicts there are to be, those by rule included; an upper bound while the model is at work, None where it is not known."""
+    repeats: int = 1
+    """Verdicts of one rubric on an answer."""
     kept: int = 0
     """Known from an earlier start."""
     judged: int = 0
@@ -30,7 +34,7 @@ class JudgeProgress:
     @property
     def done(self) -> int:
         """Verdicts that are dealt with, by this or an earlier start, with whatever outcome."""
-        return self.kept + self.judged + self.unjudged + self.by_rule + self.failed
+        return self.kept + self.judged + self.unjudged + self.failed + self.by_rule * self.repeats
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nova_bench.judge import rubric_id
-from nova_bench.report import MOST_UNJUDGED
+from nova_bench.render_judges import judged, people, people_note, repeats
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -57,9 +57,12 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
         first = overall[0]
         title = f"{document['task']}  ·  {first['model']}  ·  {first['n']} samples, {first['clusters']} cases answered"
         parts.append(Text(title, style="bold"))  # a table's own title would be folded to the table's width
-        parts.append(_metrics(overall))
+        parts.append(_metrics(overall, document["judges"]))
         parts.append(_states(first))
         parts += judged(document)
+        if document["judge_repeats"]:
+            parts.append(repeats(document["judge_repeats"]))
+        parts += people(document["judges"])
     if document["warnings"]:
         parts.append(
             Text(
@@ -82,25 +85,25 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
     return Group(*parts)
 
 
-def _metrics(cells: Sequence[Mapping[str, Any]]) -> Table:
+def _metrics(cells: Sequence[Mapping[str, Any]], judges: Sequence[Mapping[str, Any]]) -> Table:
     table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95% interval")
     table.add_column("note", style="dim", overflow="fold")
     for cell in cells:
-        table.add_row(Text(cell["metric"]), _value(cell), Text(spread(cell)), Text(_note(cell)))
+        table.add_row(Text(cell["metric"]), _value(cell), Text(spread(cell)), Text(_note(cell, judges)))
     return table
 
 
-def _note(cell: Mapping[str, Any]) -> str:
-    """Return a cell's note, and which of its answers have no verdict."""
+def _note(cell: Mapping[str, Any], judges: Sequence[Mapping[str, Any]]) -> str:
+    """Return a cell's note, which of its answers have no verdict, and how far its judge agrees with people."""
     told = [
         f"{count} {word}"
         for key, word in (("unjudged", "unjudged"), ("judge_failed", "wait for a verdict"))
         if (count := cell["counts"].get(key))
     ]
-    return "; ".join([*([cell["note"]] if cell["note"] else []), *told])
+    return "; ".join([*([cell["note"]] if cell["note"] else []), *told, *people_note(cell, judges)])
 
 
 def _states(cell: Mapping[str, Any]) -> Text:
@@ -227,29 +230,6 @@ def rubric_page(task: Any, judge: Any) -> Iterator[RenderableType]:
     )
     yield Text(judge.rubric)
     yield Text(f"verdict: {json.dumps(judge.schema, ensure_ascii=False)}")
-
-
-def judged(document: Mapping[str, Any]) -> Iterator[Text]:
-    """Yield a line for each judge of a report: who, by which rubrics, how often, and how many answers are unjudged or wait."""
-    for judge in document["judges"]:
-        share = judge["unjudged_share"]
-        said = f"judge {judge['name']}: rubrics {', '.join(judge['rubrics'])}; repeats {judge['repeats']}; "
-        said += f"unjudged {judge['unjudged']} of {judge['lines']}" + (
-            "" if share is None else f" ({100 * share:.1f}%)"
-        )
-        shown = Text(said + ("; it is the model under test" if judge["self"] else ""))
-        if judge["too_many_unjudged"]:
-            shown.append(
-                f"\nmore than {100 * MOST_UNJUDGED:g}% are unjudged: too many for a submission",
-                style="yellow",
-            )
-        if judge["judge_failed"]:
-            shown.append(
-                f"\nincomplete: {judge['judge_failed']} answers wait for a verdict of {judge['name']} and are not scored in its columns. "
-                "Give the same command again to ask for them.",
-                style="yellow",
-            )
-        yield shown
 
 
 def console(*, to_stderr: bool = False) -> Console:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nova_bench.calibration_file import calibrations
 from nova_bench.judge import rubric_id
+from nova_bench.judge_agreement import repeat_records
+from nova_bench.judge_log import JUDGES
 from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_metrics
 from nova_bench.plan import Limit, Plan
 from nova_bench.score import Scored
@@ -267,7 +270,13 @@ def cell_json(cell: Cell) -> dict[str, Any]:
 
 
 def report_json(
-    plan: Plan, scored: Scored, made: Sequence[Cell], remote_code: Mapping[str, str] | None = None
+    plan: Plan,
+    scored: Scored,
+    made: Sequence[Cell],
+    remote_code: Mapping[str, str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return a run's report: what ``report.json`` holds, the same byte for byte whenever it is made from the same answers.
 
@@ -276,6 +285,8 @@ def report_json(
         scored: Its rows.
         made: Its cells.
         remote_code: Whose own Python code ran as part of the model, if any did.
+        resamples: Of the cluster bootstrap.
+        seed: Of the cluster bootstrap.
     """
     task = plan.task
     return {
@@ -295,6 +306,7 @@ def report_json(
         "judges": [
             {
                 "name": name,
+                "folder": f"{JUDGES}/{account.asked.folder.name}",
                 "repeats": account.asked.repeats,
                 "self": account.asked.is_self,
                 "models": dict(account.models),
@@ -304,9 +316,11 @@ def report_json(
                 "too_many_unjudged": account.unjudged > MOST_UNJUDGED * int(scored.answered.sum()),
                 "judge_failed": account.failed,
                 "rubrics": [rubric_id(judge) for judge in task.judges],
+                "calibration": _rounded_all(calibrations(account.asked, task.judges)),
             }
             for name, account in scored.judges.items()
         ],
+        "judge_repeats": _rounded_all(repeat_records(task, scored, resamples=resamples, seed=seed)),
         "references": [
             {
                 "model": reference.model,
@@ -340,6 +354,15 @@ def caution(plan: Plan, remote_code: Mapping[str, str] | None = None) -> str | N
             f"The model was run with trust_remote_code: Python code that came with it ({whose}) had a part in every number."
         )
     return " ".join(said) or None
+
+
+def _rounded_all(value: Any) -> Any:
+    """Return JSON values with every float at 12 significant digits."""
+    if isinstance(value, dict):
+        return {key: _rounded_all(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded_all(inner) for inner in value]
+    return rounded(value) if isinstance(value, float) else value
 
 
 def rounded(value: float | None) -> float | None:

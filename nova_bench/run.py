@@ -19,6 +19,7 @@ from nova_bench.adapter import Model, remote_code
 from nova_bench.ask import Progress, ask, request_ids
 from nova_bench.budget import Budget
 from nova_bench.cache import ResponseCache, check_cacheable
+from nova_bench.calibration_file import CALIBRATION
 from nova_bench.catalog import content_root, load_task
 from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
@@ -109,7 +110,7 @@ class Run:
                 return known
         self.__dict__.pop("scored", None)  # the log may have grown since
         made = self.cells(resamples=resamples, seed=seed)
-        report = report_json(self.plan, self.scored, made, self.remote_code)
+        report = report_json(self.plan, self.scored, made, self.remote_code, resamples=resamples, seed=seed)
         write_json(self.folder / REPORT, report)
         self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
         for name, account in self.scored.judges.items():
@@ -142,7 +143,10 @@ class Run:
         return digest(
             [
                 _file_digest(self.folder / RESPONSES),
-                [[one.state(), _file_digest(one.folder / VERDICTS)] for one in asked_judges(self.folder)],
+                [
+                    [one.state(), _file_digest(one.folder / VERDICTS), _file_digest(one.folder / CALIBRATION)]
+                    for one in asked_judges(self.folder)
+                ],
                 self.plan.data.digest,
                 code_digest(),
                 self.plan.spelling,
@@ -275,7 +279,7 @@ def evaluate(
             ready,
             folder,
             watch=watch,
-            total=_total(plan),
+            total=plan.request_total,
             budget=budget,
             price=made.price,
             cache=kept,
@@ -389,11 +393,6 @@ def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
         name: {"ours": rounded(ours[name]), "pycocotools": rounded(reference[name])}
         for name in ("ap50", "ap", "ap30")
     }
-
-
-def _total(plan: Plan) -> int | None:
-    """Return how many requests a plan has, where that is cheap to know."""
-    return plan.n_samples * plan.repeats if plan.data.n_rows <= 100_000 else plan.data.n_rows * plan.repeats
 
 
 if sys.platform == "win32":

@@ -60,7 +60,12 @@ class Watch:
                 self.judges[judge.name] = self.bar.add_task(
                     escape(f"judge {harmless(judge.name)}"), total=None, rate="", failed=""
                 )
-            self.bar.update(self.judges[judge.name], completed=judge.done, failed=_without_verdict(judge))
+            self.bar.update(
+                self.judges[judge.name],
+                completed=judge.done,
+                total=judge.total,
+                failed=_without_verdict(judge),
+            )
         if not self.console.is_terminal and now - self.said >= 10:
             self.said = now
             for line in lines(self.name, progress, rate):
@@ -71,8 +76,8 @@ def lines(name: str, progress: Progress, rate: float) -> list[str]:
     """Return where a run and its judges stand: a line for the model, unless judges are at work alone, and one a judge.
 
     >>> from nova_bench.progress import JudgeProgress
-    >>> lines("t", Progress(total=9, answered=3, judges=[JudgeProgress("replay", judged=2, failed=1)]), 1.5)
-    ['t: 3/9, 1.5/s, 0 failed, 4 s left', 't: judge replay: 2 verdicts, 1 failed']
+    >>> lines("t", Progress(total=9, answered=3, judges=[JudgeProgress("replay", total=9, judged=2, failed=1)]), 1.5)
+    ['t: 3/9, 1.5/s, 0 failed, 4 s left', 't: judge replay: 3/9, 2 verdicts, 1 failed']
     """
     made = []
     if progress.done or progress.total or not progress.judges:
@@ -85,7 +90,9 @@ def lines(name: str, progress: Progress, rate: float) -> list[str]:
     for judge in progress.judges:
         rest = _without_verdict(judge)
         made.append(
-            f"{name}: judge {judge.name}: {judge.kept + judge.judged} verdicts"
+            f"{name}: judge {judge.name}: "
+            + (f"{judge.done}/{judge.total}, " if judge.total is not None else "")
+            + f"{judge.kept + judge.judged} verdicts"
             + (f", {rest}" if rest else "")
         )
     return made

@@ -39,6 +39,10 @@ def load(model: str = "words"):
 '''
 
 JUDGE = '''
+# /// script
+# [tool.nova-bench]
+# transport = ["fail"]
+# ///
 """A judge that counts words; every call is noted in a file."""
 import json
 
@@ -242,6 +246,7 @@ def test_a_self_judge_that_is_meant_is_in_the_signature(home: Path) -> None:
     done = judge_run(home, "--judge", "./model.py", "--allow-self-judge", "--json")
     document = json.loads(done.stdout)
     assert document["runs"][0]["judges"][0]["self"] is True
+    assert (home / "loaded_model.txt").read_text().splitlines() == ["loaded"]  # once, for both
     cell = cells_of(document)["likeness(judge=model:words)"]
     assert cell["signature"]["protocol"]["judge"]["self"] is True
     assert cell["counts"]["unjudged"] == 12  # it speaks no JSON

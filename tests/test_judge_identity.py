@@ -146,9 +146,13 @@ def test_parameters_of_the_judge_are_asked_signed_and_identity(tmp_path: Path, d
     assert {(request.params.max_tokens, request.params.temperature) for request in judge.asked} == {
         (4000, 0.5)
     }
-    said = cells_of(made)[LIKENESS].signature["protocol"]["judge"]
+    found = cells_of(made)
+    assert "likeness(judge=FakeJudge)" in found  # the first judge's column stays
+    cell = found["likeness(judge=FakeJudge[max_tokens=4000;temperature=0.5])"]
+    said = cell.signature["protocol"]["judge"]
+    assert said["model"] == "FakeJudge"
     assert said["params"] == {"temperature": 0.5, "max_tokens": 4000}
-    assert cells_of(made)[LIKENESS].n_failed == 0
+    assert cell.n_failed == 0
     assert len(list((tmp_path / "out" / "judges").iterdir())) == 2
     with pytest.raises(UsageError, match="'top_p' does not exist"):
         run(tmp_path, data, [FakeJudge()], judge_params={"top_p": 1})
