@@ -155,7 +155,7 @@ def test_free_text_goes_to_the_private_file_only(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"verdict": {"label": "RIGHT"}}, "line 1: label: none of the 2 allowed values"),
-        ({"verdict": {"score": 11}}, "line 1: score: 11 lies outside 0 to 10"),
+        ({"verdict": {"score": 11}}, "line 1: score: a number outside 0 to 10"),
         ({"verdict": {"scores": 1}}, "did you mean 'score'"),
         ({"verdict": {"why": "because"}}, "key of a verdict 'why' not found"),
         ({"verdict": {}}, "verdict has no key"),
