@@ -230,8 +230,11 @@ def _evaluate(
     from nova_bench.task import split_spelling
 
     for name, _ in asked:  # a mistake in the last one is known before a model of gigabytes is read
-        task, choices = split_spelling(name)
-        load_task(task).variant(choices)
+        spelled, choices = split_spelling(name)
+        task = load_task(spelled)
+        task.variant(choices)
+        if task.judges and judges is not None:
+            judges.check_names(model, options)
     if any("{task}" in value for value in options.values()):
         return _evaluate_each(parsed, asked, model, options, out, budget, judges)
     ready = load_model(model, options)

@@ -109,6 +109,19 @@ class Judges:
 
         return [find("adapters", split_model(name)[0]) for name in self.names]
 
+    def check_names(self, model: str, options: Mapping[str, str]) -> None:
+        """Refuse a judge that is named as the model under test is, unless that was allowed; nothing is loaded.
+
+        Args:
+            model: ``ADAPTER[:MODEL]`` of the model under test.
+            options: Its adapter's options.
+        """
+        from nova_bench.judge import check_self_named
+
+        if not self._is_self_allowed:
+            for name, told in zip(self.names, self._options, strict=True):
+                check_self_named(model, options, name, told)
+
     def ready(self, task: str) -> list[Model]:
         """Return the judges of a task's run; one is made again only where an option depends on the task.
 

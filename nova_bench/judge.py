@@ -379,11 +379,34 @@ def check_self_judge(model: Model, judge: Model, *, is_allowed: bool) -> bool:
     """
     is_self = _is_same(model, judge)
     if is_self and not is_allowed:
-        raise UsageError(
-            f"judge {judge.name} is the model under test ({model.name}): a model that judges itself favours itself. Choose another judge, or "
-            "say that it is meant with --allow-self-judge (Python: allow_self_judge=True); the signature then says so"
-        )
+        raise _self_judge(judge.name, model.name)
     return is_self
+
+
+def check_self_named(
+    model: str, options: Mapping[str, str], judge: str, judge_options: Mapping[str, str]
+) -> None:
+    """Refuse a judge that is named as the model under test is, before either is loaded; `check_self_judge` looks again afterwards.
+
+    Args:
+        model: ``ADAPTER[:MODEL]`` of the model under test.
+        options: Its adapter's options, as texts.
+        judge: The same of the judge.
+        judge_options: Its adapter's options, as texts.
+
+    Raises:
+        UsageError: Both name one model.
+    """
+    named = _bare_name(options.get("model") or model.partition(":")[2])
+    if named and named == _bare_name(judge_options.get("model") or judge.partition(":")[2]):
+        raise _self_judge(judge, model)
+
+
+def _self_judge(judge: str, model: str) -> UsageError:
+    return UsageError(
+        f"judge {judge} is the model under test ({model}): a model that judges itself favours itself. Choose another judge, or "
+        "say that it is meant with --allow-self-judge (Python: allow_self_judge=True); the signature then says so"
+    )
 
 
 def _is_same(model: Model, judge: Model) -> bool:
@@ -400,6 +423,9 @@ def _is_same(model: Model, judge: Model) -> bool:
 
 
 def _model_name(model: Model) -> str:
+    return _bare_name(str(model.options.get("model") or model.name.partition(":")[2]))
+
+
+def _bare_name(name: str) -> str:
     """Return the name of the model behind an adapter as it is compared: without the organisation, whatever its case."""
-    named = model.options.get("model") or model.name.partition(":")[2]
-    return str(named).rstrip("/").rpartition("/")[2].casefold()
+    return name.rstrip("/").rpartition("/")[2].casefold()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from nova_bench.errors import UsageError
 from nova_bench.judge import (
     check_judge,
     check_self_judge,
+    check_self_named,
     judge_request,
     open_texts,
     read_verdict,
@@ -249,3 +251,19 @@ def test_the_model_under_test_is_no_judge_unasked(tested, judge, is_self):
     if is_self:
         with pytest.raises(UsageError, match="--allow-self-judge"):
             check_self_judge(tested, judge, is_allowed=False)
+
+
+@pytest.mark.parametrize(
+    ("tested", "judge", "is_self"),
+    [
+        (("openai:gpt-x", {}), ("vllm:acme/GPT-X", {}), True),
+        (("openai", {"model": "gpt-x"}), ("gemini:gpt-x", {}), True),
+        (("openai:gpt-x", {}), ("openai", {"model": "gpt-x"}), True),
+        (("openai:gpt-x", {}), ("openai:gpt-y", {}), False),
+        (("majority", {}), ("majority", {}), False),  # what they are is seen once they are loaded
+    ],
+)
+def test_the_model_under_test_is_known_by_its_name_before_it_is_loaded(tested, judge, is_self):
+    refused = pytest.raises(UsageError, match="--allow-self-judge") if is_self else contextlib.nullcontext()
+    with refused:
+        check_self_named(*tested, *judge)

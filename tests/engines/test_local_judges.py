@@ -141,9 +141,13 @@ def test_local_judge_beside_a_local_model(tiny: Path, other: Path, tmp_path: Pat
     assert check_all_judged(out, "nova_caption")
 
 
-def test_one_checkpoint_as_model_and_judge_is_refused(tiny: Path, tmp_path: Path) -> None:
-    words = ("run", "nova_caption", "--model", f"transformers:{tiny}", "--judge", f"vllm:{tiny}")
-    got = nova(tmp_path, *words, "--data", "mini", "--limit", "2", "--out", tmp_path / "run", env=ENV)
+def test_one_checkpoint_as_model_and_judge_is_refused_before_it_is_loaded(tiny: Path, tmp_path: Path) -> None:
+    (tiny.parent / "empty" / tiny.name).mkdir(parents=True)  # what cannot be loaded
+    words = ("run", "nova_caption", "--model", f"transformers:{tiny.parent / 'empty' / tiny.name}")
+    words = (*words, "--judge", f"vllm:{tiny}", "--data", "mini", "--out", tmp_path / "run")
+    got = nova(tmp_path, *words, env=ENV)
     assert got.returncode == 2
     assert "--allow-self-judge" in got.stderr
-    assert not (tmp_path / "run" / "responses.jsonl").exists()
+    loaded = nova(tmp_path, *words, "--allow-self-judge", env=ENV)
+    assert loaded.returncode == 1
+    assert "no config.json" in loaded.stderr
