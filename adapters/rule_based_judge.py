@@ -8,6 +8,7 @@
 # outputs = ["text"]
 # boxes = "xyxy/1000"
 # sends = "local"
+# only_judges = true
 # ///
 """Stand-in for a judge, made of word lists: it shows that judging works, not how good an answer is. Only for --judge, and only by name."""
 

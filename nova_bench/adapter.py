@@ -39,6 +39,7 @@ HEADER_KEYS = (
     "native",
     "think",
     "stream",
+    "only_judges",
     "sends",
     "transport",
     "resources",
@@ -136,8 +137,9 @@ def read_card(header: Mapping[str, Any], where: str, options: Mapping[str, str] 
         raise AdapterError(
             f"header of {where}: think is two tags such as ['<think>', '</think>'], got {think!r}"
         )
-    if not isinstance(values.get("stream", False), bool):
-        raise AdapterError(f"header of {where}: stream is true or false, got {values['stream']!r}")
+    for key in ("stream", "only_judges"):
+        if not isinstance(values.get(key, False), bool):
+            raise AdapterError(f"header of {where}: {key} is true or false, got {values[key]!r}")
     if not isinstance(values.get("resources", {}), dict):
         raise AdapterError(f"header of {where}: resources is a table, got {values['resources']!r}")
     if values.get("sends", "local") not in ("local", "vendor"):

@@ -30,9 +30,11 @@ from nova_bench.conformance_judge import (
     leaks,
     not_reached,
     outcome_in_words,
+    threads_left,
     wrong_output,
 )
 from nova_bench.conformance_load import explain_load
+from nova_bench.conformance_rubric import NOT_FOR_JUDGES, TEXTS_ONLY, content, no_verdict, ordinary
 from nova_bench.conformance_stream import STREAM, Outcome, Stream, Trouble, threads_left
 from nova_bench.errors import AdapterError
 from nova_bench.static_check import printable
@@ -185,7 +187,7 @@ class Child:
 
     def answers(self) -> None:
         """Ordinary requests: each is answered, once."""
-        outcome = self.run(asked.plain())
+        outcome = self.run(ordinary(self.model.card))
         self._answers = {key: response.text for key, response in outcome.responses.items()}
         self.say("answers", answers=self._answers)
         good = f"{len(outcome.given)} ordinary requests were answered"
@@ -196,11 +198,11 @@ class Child:
             self.find("answers", "not checked", reason, "mend this, and check again")
             return
         self.build_on(outcome)
-        self.judge("answers", outcome, good, failed(outcome))
+        self.judge("answers", outcome, good, failed(outcome) or no_verdict(self.model.card, outcome))
 
     def second_generate(self) -> None:
         """The same requests again: `generate` works twice, and temperature 0 gives the same answers or not."""
-        outcome = self.run(asked.plain())
+        outcome = self.run(ordinary(self.model.card))
         self.build_on(outcome)
         self.judge("second generate", outcome, "generate works a second time", failed(outcome))
         both = [key for key in self._answers if key in outcome.responses]
@@ -220,7 +222,7 @@ class Child:
     def lazy(self) -> None:
         """Requests that come slowly, and no end before the first answer."""
         if not self.model.card.stream:
-            outcome = self.run(asked.plain(2, "batch"))
+            outcome = self.run(ordinary(self.model.card, 2, "batch"))
             good = "the card says stream = false: it may read all requests before it answers"
             self.judge("lazy", outcome, good, failed(outcome))
             return
@@ -231,7 +233,7 @@ class Child:
         def drip(stream: Stream) -> Iterator[Request]:
             nonlocal gave_up
             for i in range(_MOST_REQUESTS_AHEAD):
-                yield asked.plain(1, f"drip{i}-")[0]
+                yield ordinary(self.model.card, 1, f"drip{i}-")[0]
                 # Most answer the first request before the second is there; those that batch need a few, and get the rest sooner.
                 if stream.answered.wait(patience * (0.08 if i < 8 else 0.006)):
                     break
@@ -239,7 +241,7 @@ class Child:
                 gave_up = True
                 return
             stream.finished.wait(0.3)  # blocks between two requests, as a slow data set does
-            yield asked.plain(1, "late")[0]
+            yield ordinary(self.model.card, 1, "late")[0]
 
         outcome = self.ended(self.stream(drip))
         n = outcome.pulled_before_answer
@@ -253,7 +255,7 @@ class Child:
 
     def content(self, step: str) -> None:
         """One request as a data set may hold it, in a stream of its own."""
-        words, request = asked.content(step)
+        words, request = content(self.model.card, step)
         outcome = self.run([request])
         response = outcome.responses.get(request.id)
         good = outcome_in_words(words, response) if response is not None else ""
@@ -317,7 +319,7 @@ class Child:
         released = threading.Event()
 
         def endless(_: Stream) -> Iterator[Request]:
-            yield from asked.plain(2, "open")
+            yield from ordinary(self.model.card, 2, "open")
             released.wait()
 
         stream = self.stream(endless)
@@ -355,7 +357,9 @@ class Child:
         for step in self.steps:
             self.say("begin", step=step)
             try:
-                if step in (*asked.CONTENTS, "large image"):
+                if self.model.card.only_judges and step in NOT_FOR_JUDGES:
+                    self.find(step, "pass", TEXTS_ONLY)
+                elif step in (*asked.CONTENTS, "large image"):
                     self.content(step)
                 else:
                     getattr(self, step.replace(" ", "_"))()

@@ -92,6 +92,10 @@ def prepare(
     chosen = loaded.variant({**choices, **(variant or {})})
     spelling = loaded.spell(chosen)
     ready = ready_model(model, options, spelling)
+    if ready.card.only_judges:
+        raise UsageError(
+            f"{ready.name} only judges (its header says only_judges): give it as --judge {ready.name}, with another --model"
+        )
     price = find_price(ready.name, price_files(settings.config, prices))
     folder = Path(out) if out else default_folder(ready.name, spelling)
     if data == "full":

@@ -129,6 +129,8 @@ class Card:
     think: tuple[str, str] | None = ("<think>", "</think>")
     stream: bool = True
     """Whether it answers while requests still come; a batch API, which needs all of them first, says false."""
+    only_judges: bool = False
+    """Whether it answers rubrics only (``--judge``) and is no model that can be measured."""
     sends: Literal["local", "vendor"] = "local"
     transport: tuple[str, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
