@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.errors import AdapterError
 from nova_bench.judge import TRIES, Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.judge_log import Asked, VerdictLog, shown_error
 from nova_bench.response_check import checked
 from nova_bench.types import Judge, Request
 
@@ -125,12 +125,17 @@ class _Texts:
         is_again = False
         self._has_asked_all = False
         with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
-            responses = self.model.adapter.generate(self._requests(log))
-            with contextlib.ExitStack() as stack:
-                if (close := getattr(responses, "close", None)) is not None:
-                    stack.callback(close)
-                for response in responses:
-                    is_again = self._accept(log, response) or is_again
+            try:
+                responses = self.model.adapter.generate(self._requests(log))
+                with contextlib.ExitStack() as stack:
+                    if (close := getattr(responses, "close", None)) is not None:
+                        stack.callback(close)
+                    for response in responses:
+                        is_again = self._accept(log, response) or is_again
+            except Exception as error:
+                texts = [sent.request.text for sent in self._in_flight.values()]
+                shown = shown_error(error, self.model.name, texts, is_gated=self.is_gated)
+                raise shown from (None if self.is_gated else error)
         if not self._has_asked_all:
             raise AdapterError(
                 f"judge {self.model.name} ended before all was asked: generate pulls requests until there are no more"
