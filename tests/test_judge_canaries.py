@@ -18,7 +18,7 @@ from running import nova, settings
 import nova_bench as nb
 
 TASKS = ("fmbench_report", "fmbench_vqa")
-PATIENTS = 6
+PATIENTS = 4
 WORDS = {
     "note": "CANARYNOTE",
     "question": "CANARYQUESTION",
@@ -174,7 +174,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     give("report", "out")
     quick = ("--min-n", "2", "--resamples", "200", "--permutations", "99")
     give("fairness", "out", *quick, "--out", "page")
-    give("fairness", REPORT, *quick, "--json")
     for task, run in (("report", REPORT), ("vqa", VQA)):
         table = nb.open_run(home.folder / run, settings=settings(home.folder)).table()
         table.to_csv(home.folder / f"{task}.csv", index=False)
@@ -193,14 +192,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         "green@judge:one",
         *quick,
         "--json",
-        codes=(0, 1),
+        codes=(0,),
     )
-    give("judge", "agreement", REPORT)
-    give("judge", "agreement", VQA, "--json")
+    give("judge", "agreement", REPORT, "--json")
     audit = ("judge", "audit", REPORT, *ONE, "--permutations", "99")
-    for temper in ("breaks down", "crashes", "bad"):
-        give(*audit, temper=temper, codes=(1, 2))
-    give(*audit)
+    give(*audit, temper="crashes", codes=(1, 2))
+    give(*audit, temper="bad", codes=(1,))
     give(*audit, "--json")
     calibrate = (
         "judge",
@@ -213,10 +210,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         "--out",
         "calibrated",
     )
-    for temper in ("breaks down", "crashes", "bad"):
-        give(*calibrate, temper=temper, codes=(1, 2))
+    give(*calibrate, temper="breaks down", codes=(1, 2))
+    give(*calibrate, temper="bad", codes=(1,))
     give(*calibrate)
-    give(*calibrate, "--json")
     return home
 
 
@@ -240,7 +236,7 @@ def test_all_was_written_that_is_looked_at(home: Home) -> None:
         *("audit.json", "calibration.json", "report.csv", "vqa.csv"),
     }
     assert [path for path in home.written() if "cached" in path.parts]
-    assert len(home.streams) > 40
+    assert len(home.streams) > 30
     assert any("judge two" in text or "judge:two" in text for _, text in home.streams)
 
 
