@@ -30,7 +30,6 @@ from nova_bench.conformance_judge import (
     leaks,
     not_reached,
     outcome_in_words,
-    threads_left,
     wrong_output,
 )
 from nova_bench.conformance_load import explain_load

@@ -149,13 +149,3 @@ def leaks(text: str, names: list[str]) -> list[str]:
         if key and (key in text or urllib.parse.quote(key, safe="") in text):
             found.append(name)
     return found
-
-
-def threads_left() -> list[threading.Thread]:
-    """Return the threads that still run some time after the last step."""
-    left = set(threading.enumerate()) - {threading.main_thread()}
-    until = time.monotonic() + 2.0
-    while left and time.monotonic() < until:
-        time.sleep(0.05)
-        left = {thread for thread in left if thread.is_alive()}
-    return sorted(left, key=lambda thread: thread.name)

@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
 from nova_bench.discreet import without_quotes
-from nova_bench.errors import LogError, UsageError
+from nova_bench.errors import AdapterError, LimitReachedError, LogError, NovaBenchError, UsageError
 from nova_bench.judge import TRIES, Verdict, rubric_id
 from nova_bench.judge_names import judge_identity, kind_of, names_apart
 from nova_bench.log_index import Entry
@@ -310,10 +310,11 @@ class VerdictLog:
     def _without_private(self, record: dict[str, Any], judge: Judge, request: Request) -> dict[str, Any]:
         """Return a record without free text, which is written to the private file first."""
         private: dict[str, Any] = {key: record.pop(key) for key in ("text", "reasoning") if key in record}
-        said = "\n".join([request.text, *private.values()])
-        for key in ("error", "fault"):
-            if key in record:
-                record[key] = without_quotes(record[key][:_LONGEST_ERROR], said, _QUOTE_IN_ERROR)
+        if "error" in record:  # a server's words: they may tell of the patient without quoting
+            private["error"], record["error"] = record["error"], f"the reason stands in {PRIVATE}"
+        if "fault" in record:
+            said = "\n".join([request.text, *private.values()])
+            record["fault"] = without_quotes(record["fault"][:_LONGEST_ERROR], said, _QUOTE_IN_ERROR)
         if "verdict" in record:
             whole = record["verdict"]
             record["verdict"] = {key: value for key, value in whole.items() if key not in judge.private}
@@ -346,6 +347,32 @@ class VerdictLog:
         """Yield (id, record) of every record, in the order of the log: for audits."""
         for _, record in self._log.records():
             yield record["id"], record
+
+
+def shown_error(error: Exception, judge: str, asked: Iterable[str], *, is_gated: bool) -> Exception:
+    """Return what may be said of a judge's breakdown: one sentence, of gated data without a quotation of what was asked.
+
+    Args:
+        error: What the adapter raised.
+        judge: The judge's name.
+        asked: The texts of the requests that it had.
+        is_gated: Whether they are given to approved accounts only.
+
+    >>> shown_error(KeyError("Seen on Monday with pain."), "j", ["Seen on Monday with pain."], is_gated=True)
+    AdapterError("judge j failed: KeyError: '[quotes the request, left out]'")
+    """
+    if isinstance(error, (LogError, LimitReachedError)):
+        return error
+    is_known = isinstance(error, NovaBenchError)
+    if is_known and not is_gated:
+        return error
+    said = (str(error) if is_known else f"judge {judge} failed: {type(error).__name__}: {error}")[
+        :_LONGEST_ERROR
+    ]
+    for text in asked if is_gated else ():
+        for form in (text, repr(text)[1:-1], json.dumps(text)[1:-1]):
+            said = without_quotes(said, form, _QUOTE_IN_ERROR)
+    return AdapterError(said)
 
 
 def verdict_hash(request: Request) -> bytes:

@@ -21,7 +21,7 @@ from nova_bench.adapter import Model
 from nova_bench.budget import Budget
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
 from nova_bench.judge import Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.judge_log import Asked, VerdictLog, shown_error
 from nova_bench.log_index import Index
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
@@ -146,6 +146,9 @@ class JudgeStage:
         # Carried to the calling thread, an adapter's KeyboardInterrupt included.
         except BaseException as error:
             self.progress.error = error
+            if self._is_gated and isinstance(error, Exception):
+                texts = [sent.request.text for sent in self._in_flight.values()]
+                self.progress.error = shown_error(error, self.model.name, texts, is_gated=True)
         finally:
             with self._changed:
                 self._waiting.clear()

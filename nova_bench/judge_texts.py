@@ -15,7 +15,7 @@ from nova_bench.adapter import Model
 from nova_bench.budget import Budget
 from nova_bench.errors import AdapterError, LimitReachedError
 from nova_bench.judge import TRIES, Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, Known, VerdictLog
+from nova_bench.judge_log import Asked, Known, VerdictLog, shown_error
 from nova_bench.progress import JudgeProgress
 from nova_bench.response_check import checked
 from nova_bench.types import Judge, Request, Response
@@ -138,12 +138,17 @@ class _Texts:
         with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
             if self.budget is not None and (self.asked.price is not None or self.budget.max_cost is None):
                 self.budget.open(str(self.asked.folder.resolve()), log.ledger, self.asked.price)
-            responses = self.model.adapter.generate(self._requests(log, is_first))
-            with contextlib.ExitStack() as stack:
-                if (close := getattr(responses, "close", None)) is not None:
-                    stack.callback(close)
-                for response in responses:
-                    is_again = self._accept(log, response) or is_again
+            try:
+                responses = self.model.adapter.generate(self._requests(log, is_first))
+                with contextlib.ExitStack() as stack:
+                    if (close := getattr(responses, "close", None)) is not None:
+                        stack.callback(close)
+                    for response in responses:
+                        is_again = self._accept(log, response) or is_again
+            except Exception as error:
+                texts = [sent.request.text for sent in self._in_flight.values()]
+                shown = shown_error(error, self.model.name, texts, is_gated=self.is_gated)
+                raise shown from (None if self.is_gated else error)
         if self._limit is not None and self.budget is not None:
             raise self.budget.reached() or self._limit  # what was in flight has arrived since
         if not self._has_asked_all:
