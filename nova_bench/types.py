@@ -294,7 +294,8 @@ class Scorer:
     judge: Judge | None = None
     """Whom its rows need; without one that was asked its columns are absent. Two scorers with one `Judge` share its calls."""
     labels: tuple[str, ...] = ()
-    """Of a judged scorer: columns that hold labels, of which repeated verdicts give the majority; of the others they give the mean."""
+    """Of a judged scorer: columns of 0 and 1 that are one answer together (a class, and what follows from it). Of repeated verdicts the
+    combination given most often counts, of several such their mean. The other columns are averaged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

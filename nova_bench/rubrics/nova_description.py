@@ -142,7 +142,7 @@ def _row(reference: Findings, predicted: Findings) -> Row:
 
 
 _SILENT = Findings(frozenset(), None)
-_CALLS = ("abnormal_true", "abnormal_predicted", "abnormality_agrees")
+_CALLS = ("abnormal_true", "abnormal_predicted", "abnormal_matched", "abnormality_agrees")
 
 
 def description_judged() -> Scorer:

@@ -90,7 +90,7 @@ NOVA_DIAGNOSIS = Judge(
 def diagnosis_judged() -> Scorer:
     """Return the scorer of ``top1`` and ``top5`` as a judge finds them: 1 or 0; NaN where the sample has no diagnosis.
 
-    By rule: no diagnosis is 0 in both. Bounds: 0 and 1. Of repeated verdicts the majority counts.
+    By rule: no diagnosis is 0 in both. Bounds: 0 and 1. Of repeated verdicts the mean counts.
     """
 
     def row(sample: Sample, top1: float, top5: float) -> Row:
@@ -106,5 +106,4 @@ def diagnosis_judged() -> Scorer:
     def bounds(sample: Sample) -> tuple[Row, Row]:
         return row(sample, 0.0, 0.0), row(sample, 1.0, 1.0)
 
-    columns = ("top1", "top5")
-    return Scorer("diagnosis(judged)", columns, rows, bounds, judge=NOVA_DIAGNOSIS, labels=columns)
+    return Scorer("diagnosis(judged)", ("top1", "top5"), rows, bounds, judge=NOVA_DIAGNOSIS)
