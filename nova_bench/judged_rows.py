@@ -12,7 +12,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Bench:
 
     asked: Asked
     log: VerdictLog
+    verdicts: collections.Counter[bool] = field(default_factory=collections.Counter)
+    """How many verdicts on the lines scored so far there are (True), and will never be (False): rows by rule have none."""
 
     @property
     def name(self) -> str:
@@ -190,13 +192,17 @@ def _verdicts(
     if texts is None:
         return JUDGED, dict.fromkeys(repeats)
     verdicts: dict[int, Mapping[str, Any] | None] = {}
+    is_waiting = False
     tuned = bench.asked.tuned(judge)
     for repeat in repeats:
         known, _ = bench.log.find(judge_request(tuned, texts, answer, item.sample.id, repeat=repeat))
         if known.entry is not None:
             verdicts[repeat] = bench.log.verdict(known.entry)
-        elif not known.is_unjudged:
-            return JUDGE_FAILED, {}
+        is_waiting = is_waiting or not known.is_final
+        if known.is_final:
+            bench.verdicts[known.entry is not None] += 1
+    if is_waiting:
+        return JUDGE_FAILED, {}
     return (JUDGED, verdicts) if verdicts else (UNJUDGED, {})
 
 

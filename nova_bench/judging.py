@@ -160,6 +160,9 @@ class Judging:
                     self._repeats,
                     self._is_self[judge_name(one)],
                     "",
+                    one.name,
+                    one.source,
+                    one.card.think,
                     self._price[judge_name(one)],
                 ),
             )

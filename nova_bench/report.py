@@ -11,7 +11,7 @@ import numpy as np
 from nova_bench.judge import rubric_id
 from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_metrics
 from nova_bench.plan import Limit, Plan
-from nova_bench.score import Scored
+from nova_bench.score import JudgeAccount, Scored
 from nova_bench.signature import params_json, sign
 from nova_bench.stats import RESAMPLES, estimate, resampling_weights
 from nova_bench.task import Task
@@ -226,7 +226,9 @@ def cell_signature(
     judge = None
     if judged is not None:
         judge = judged.signature()
-        provenance["judge_models"] = dict(scored.judges[judged.asked.name].models)
+        account = scored.judges[judged.asked.name]
+        provenance["judge_models"] = dict(account.models)
+        provenance["judge_dropped"] = dict(account.dropped)
     return sign(
         plan.task,
         plan.variant,
@@ -293,19 +295,7 @@ def report_json(
         "warnings": dict(scored.warnings),
         "models": dict(scored.models),
         "judges": [
-            {
-                "name": name,
-                "repeats": account.asked.repeats,
-                "self": account.asked.is_self,
-                "models": dict(account.models),
-                "lines": int(scored.answered.sum()),
-                "unjudged": account.unjudged,
-                "unjudged_share": unjudged_share(account.unjudged, int(scored.answered.sum())),
-                "too_many_unjudged": account.unjudged > MOST_UNJUDGED * int(scored.answered.sum()),
-                "judge_failed": account.failed,
-                "rubrics": [rubric_id(judge) for judge in task.judges],
-            }
-            for name, account in scored.judges.items()
+            _judge_json(account, int(scored.answered.sum()), task) for account in scored.judges.values()
         ],
         "references": [
             {
@@ -322,9 +312,39 @@ def report_json(
     }
 
 
-def unjudged_share(unjudged: int, lines: int) -> float | None:
-    """Return the share of answered lines that a judge left without a verdict for good; None where none was answered."""
-    return rounded(unjudged / lines) if lines else None
+def _judge_json(account: JudgeAccount, lines: int, task: Task) -> dict[str, Any]:
+    share = _share(account.unjudged, lines)
+    share_of_verdicts = _share(account.unjudged_verdicts, account.verdicts)
+    return {
+        "name": account.asked.name,
+        "repeats": account.asked.repeats,
+        "self": account.asked.is_self,
+        "models": dict(account.models),
+        "dropped": dict(account.dropped),
+        "lines": lines,
+        "unjudged": account.unjudged,
+        "unjudged_share": share,
+        "verdicts": account.verdicts,
+        "unjudged_verdicts": account.unjudged_verdicts,
+        "unjudged_verdict_share": share_of_verdicts,
+        "too_many_unjudged": too_many_unjudged(share, share_of_verdicts),
+        "judge_failed": account.failed,
+        "rubrics": [rubric_id(judge) for judge in task.judges],
+    }
+
+
+def _share(unjudged: int, whole: int) -> float | None:
+    return rounded(unjudged / whole) if whole else None
+
+
+def too_many_unjudged(lines: float | None, verdicts: float | None) -> bool:
+    """Return whether more is unjudged than a submission may have: `MOST_UNJUDGED` of the lines, or of the verdicts.
+
+    Args:
+        lines: Share of the answered lines without any verdict for good; None where none was answered.
+        verdicts: Share of the verdicts, those of each repeat, that are missing for good; None where none was due.
+    """
+    return max(lines or 0.0, verdicts or 0.0) > MOST_UNJUDGED
 
 
 def caution(plan: Plan, remote_code: Mapping[str, str] | None = None) -> str | None:

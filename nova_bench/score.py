@@ -82,6 +82,12 @@ class JudgeAccount:
     """Lines without a verdict for good, by some rubric."""
     failed: int
     """Lines that wait for a verdict."""
+    verdicts: int
+    """Verdicts on the lines, of every rubric and repeat, the missing ones included; those still to come are not."""
+    unjudged_verdicts: int
+    """Of these the ones that are missing for good."""
+    dropped: Mapping[str, int]
+    """Parameters that the judge's backend could not honour, with how many of its answers went without."""
 
 
 @dataclass(slots=True, eq=False)
@@ -170,7 +176,14 @@ def _account(bench: Bench, judges: Sequence[Judge], whole: Table) -> JudgeAccoun
     least = np.min(states, axis=0) if states else np.zeros(0)
     unjudged, failed = int((least == UNJUDGED).sum()), int((least == JUDGE_FAILED).sum())
     return JudgeAccount(
-        bench.asked, bench.log.ledger, dict(sorted(bench.log.models.items())), unjudged, failed
+        bench.asked,
+        bench.log.ledger,
+        dict(sorted(bench.log.models.items())),
+        unjudged,
+        failed,
+        bench.verdicts.total(),
+        bench.verdicts[False],
+        dict(sorted(bench.log.dropped.items())),
     )
 
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nova_bench.rubrics.texts import closed, has_words
+from nova_bench.rubrics.texts import MAX_LABEL, closed, has_words
 from nova_bench.scorers.diagnosis import N_CANDIDATES, candidates_of
 from nova_bench.text import normalise_diagnosis
 from nova_bench.types import Item, Judge, Prediction, Row, Sample, Scorer
 
 __all__ = ["NOVA_DIAGNOSIS", "diagnosis_judged"]
-
-MAX_LABEL = 300
-"""Characters of one diagnosis that are judged: a name, not an essay that holds many."""
 
 RUBRIC = """You decide whether a list of diagnoses of one brain-MRI case contains the confirmed one. `reference` is the confirmed diagnosis.
 `candidate` is a numbered list, one diagnosis a line: line 1 is the most likely one, the others are alternatives. A line with nothing but a
