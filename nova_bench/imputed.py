@@ -66,8 +66,9 @@ def _imputed(
     place[~is_open] = np.arange((~is_open).sum())
     place[is_open] = (~is_open).sum() + np.arange(len(rows))
     columns: dict[str, np.ndarray | Ragged] = {}
-    extra = build_columns(rows, scorer.columns) if rows else {}
-    for plain_name in scorer.columns:
+    bounded = [column for column in scorer.columns if all(column in row for row in rows)]
+    extra = build_columns(rows, bounded) if rows else {}
+    for plain_name in bounded:
         name = plain_name if judge is None else judged_column(plain_name, judge)
         found = whole.columns.get(name)
         if not rows:

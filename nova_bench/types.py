@@ -287,7 +287,8 @@ class Scorer:
     rows: Callable[[Iterable[Item]], Iterator[Row]]
     """A stream, one row an item, in the items' order."""
     bounds: Callable[[Sample], tuple[Row, Row]] | None = None
-    """Rows of the worst and of the best possible answer; None: no bounds for incomplete cells."""
+    """Rows of the worst and of the best possible answer; None: no bounds for incomplete cells. A column that both leave out has none, and
+    nor has a metric that needs it."""
     missing: Callable[[], str | None] | None = None
     """Returns the remedy (a command) where a resource of this scorer is not there, else None."""
     version: int = 1
