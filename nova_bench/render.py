@@ -37,7 +37,7 @@ def _value(cell: Mapping[str, Any]) -> Text:
         number(cell["value"], 0 if _is_count(cell) else 3),
         style="bold" if cell["value"] is not None else "dim",
     )
-    if cell["incomplete"] and cell["bounds"]:
+    if cell["bounds"]:
         low, high = sorted(bound if bound is not None else float("nan") for bound in cell["bounds"])
         shown.append(f" ({number(low)}..{number(high)})", style="yellow")
     return shown
@@ -238,6 +238,10 @@ def judged(document: Mapping[str, Any]) -> Iterator[Text]:
             "" if share is None else f" ({100 * share:.1f}%)"
         )
         shown = Text(said + ("; it is the model under test" if judge["self"] else ""))
+        if judge["unjudged"]:
+            shown.append(
+                "\nunjudged ones are final and in no value; in brackets the value if they and those that failed were worst .. best"
+            )
         if judge["unjudged_verdicts"]:
             share = judge["unjudged_verdict_share"]
             shown.append(

@@ -115,8 +115,9 @@ class _Part:
         self.n_failed = len(set(whole.id[failed]))
         self.counts = counts
         worst, best = scored.worst, scored.best
-        self.worst = worst.take(mask).take(~unjudged) if self.n_failed and worst is not None else None
-        self.best = best.take(mask).take(~unjudged) if self.n_failed and best is not None else None
+        has_bounds = bool(self.n_failed or unjudged.any())
+        self.worst = worst.take(mask) if has_bounds and worst is not None else None
+        self.best = best.take(mask) if has_bounds and best is not None else None
         self.n_clusters = len(set(self.table.cluster))
         self._weights: np.ndarray | None = None
 
@@ -165,7 +166,7 @@ class _Part:
         return "no answer was judged" if is_judges_fault else "no sample was answered"
 
     def _bounds(self, metric: Metric) -> tuple[float | None, float | None] | None:
-        """Return the value if all failed samples were the worst answers, and if all were the best."""
+        """Return the value if all failed and unjudged lines were the worst answers, and if all were the best."""
         if self.worst is None or self.best is None or not set(metric.needs) <= set(self.worst.columns):
             return None
         worst, best = (_value(table, metric) for table in (self.worst, self.best))

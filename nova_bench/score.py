@@ -42,7 +42,8 @@ class Scored:
     table: Table
     """All lines, failed ones included; their dense columns are NaN and their ragged ones empty."""
     worst: Table | None
-    """The same lines with each failed one scored as the worst answer; None where there is no failed one, or no bounds."""
+    """The same lines with each failed one scored as the worst answer, in a judge's columns each unjudged one too; None where there is
+    neither, or no bounds."""
     best: Table | None
     missing: Mapping[str, str]
     """Column to the command that would bring the resource it needs."""
@@ -143,7 +144,7 @@ def score(plan: Plan, log: RunLog) -> Scored:
                 for judge in plan.task.judges:
                     states = made.columns.get(state_column(judge, bench.name))
                     if isinstance(states, np.ndarray):
-                        is_open = is_open | (states == JUDGE_FAILED)
+                        is_open = is_open | (states == JUDGE_FAILED) | (states == UNJUDGED)
             open_lines += [(start + int(i), chunk[i][0].sample) for i in np.flatnonzero(is_open)]
             tables.append(made)
             start += len(chunk)

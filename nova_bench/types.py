@@ -341,5 +341,6 @@ class Cell:
     how many the judge failed (``judge_failed``): these are asked again."""
     signature: Mapping[str, Any]
     bounds: tuple[float | None, float | None] | None = None
-    """With failures: the value if all failed were worst, and if all were best."""
+    """With failed or unjudged lines: the value if all of them were worst, and if all were best. The unjudged are final, and the cell is
+    not incomplete for them; but what they are left out of could have been this low, or this high."""
     note: str | None = None

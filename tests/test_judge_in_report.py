@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from judged_task import FakeJudge, verdict_on
+from rich.console import Console
 from running import make_set, settings
 from test_judge_stage import LIKENESS, cells_of, hash_of, run, verdicts_of
 
@@ -18,6 +20,7 @@ from nova_bench import judge as engine
 from nova_bench.judge import asking_digest
 from nova_bench.judge_log import asked_judges
 from nova_bench.render import judged as judge_lines
+from nova_bench.render import report
 from nova_bench.report import too_many_unjudged
 from nova_bench.rubrics import texts
 
@@ -30,6 +33,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shown(document: dict[str, Any]) -> str:
     return "\n".join(text.plain for text in judge_lines(document))
+
+
+def printed(document: dict[str, Any]) -> str:
+    page = Console(width=200, file=io.StringIO())
+    page.print(report(document, slices=False))
+    return page.file.getvalue()  # type: ignore[attr-defined]  # it is the text above
 
 
 def test_a_repeat_without_verdicts_is_no_secret(tmp_path: Path, data: Path) -> None:
@@ -74,6 +83,39 @@ def test_no_verdict_at_all_has_no_share(tmp_path: Path, data: Path) -> None:
         None,
         False,
     )
+
+
+def test_unjudged_lines_are_in_the_bounds_and_in_no_value(tmp_path: Path, data: Path) -> None:
+    """What is left out for good could have been anything: the bounds say how much that matters, and the cell is not incomplete."""
+    made = run(tmp_path, data, [FakeJudge(lambda request, nth: "no" if hash_of(request.id) else None)])
+    cell = cells_of(made)[LIKENESS]
+    left = sum(map(hash_of, {entry["id"] for entry in verdicts_of(tmp_path / "out")}))
+    assert 0 < left == cell.counts["unjudged"] < 12
+    assert cell.n_failed == 0
+    total = cell.value * (12 - left)
+    assert cell.bounds == pytest.approx((total / 12, (total + left) / 12))
+    assert cells_of(made)["binary_accuracy(lexicon)"].bounds is None
+    assert cells_of(made)["correct(judge=FakeJudge)"].bounds is None  # its scorer has none
+    assert all(one.bounds is None or one.counts["unjudged"] for one in made.cells())
+    document = made.report()
+    (record,) = (one for one in document["cells"] if one["metric"] == LIKENESS and one["slice"] == "all")
+    assert record["incomplete"] is False
+    low, high = record["bounds"]
+    assert f"{record['value']:.3f} ({low:.3f}..{high:.3f})" in printed(document)
+    assert "in brackets the value if they and those that failed were worst .. best" in shown(document)
+
+
+def test_unjudged_and_waiting_lines_are_in_the_bounds_together(tmp_path: Path, data: Path) -> None:
+    def bad(request: nb.Request, nth: int) -> nb.Response | str | None:
+        if request.id.startswith("case0001"):
+            return nb.Response(request.id, finish="error", error="busy")
+        return "no" if hash_of(request.id) else None
+
+    cell = cells_of(run(tmp_path, data, [FakeJudge(bad)]))[LIKENESS]
+    out = cell.counts["unjudged"] + cell.counts["judge_failed"]
+    assert 0 < cell.counts["unjudged"] < out < 12
+    total = cell.value * (12 - out)
+    assert cell.bounds == pytest.approx((total / 12, (total + out) / 12))
 
 
 def test_one_in_a_hundred_unjudged_lines_or_verdicts_is_allowed_and_no_more() -> None:
