@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -183,6 +184,14 @@ def vary(sample: Sample, choice: str) -> Iterator[Sample]:
 
 
 # The lexicon as one pattern
+
+
+def blinding_digest() -> str:
+    """Return 12 hex digits over all that `blind` masks: for what is signed of a text that was blinded."""
+    masked = [
+        [LEXICON_VERSION, term.attribute, term.pattern.pattern] for term in _lexicon() if term.is_masked
+    ]
+    return hashlib.sha256(repr(masked).encode()).hexdigest()[:12]
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from nova_bench.judged_rows import JudgedMetric
 from nova_bench.report import caution, cell_signature
 from nova_bench.run import Run, find_runs, open_run
 from nova_bench.score import Scored
+from nova_bench.table import Table
 from nova_bench.types import Metric
 
 
@@ -86,7 +87,7 @@ def _labels(runs: Sequence[tuple[str, str, str]]) -> list[str]:
 
 def _subject(run: Run, label: str, settings: FairnessSettings) -> Subject:
     task, scored = run.plan.task, run.scored
-    plain = Lines(scored.table, scored.worst, scored.best)
+    plain = _lines(scored.table, scored.worst, scored.best)
     judged = {one.metric.name: one for one in scored_metrics(run)}
     of_judges: dict[tuple[str, ...], Lines] = {}
     known = versions()
@@ -139,4 +140,10 @@ def _judged_lines(one: JudgedMetric, scored: Scored) -> Lines:
     left = one.is_unjudged(scored.table)
     worst, best = (None if table is None else table.take(~left) for table in (scored.worst, scored.best))
     table = one.with_waiting_failed(scored.table)
-    return Lines(table.take(~left), worst, best, scored.table.take(left))
+    return _lines(table.take(~left), worst, best, scored.table.take(left))
+
+
+def _lines(table: Table, worst: Table | None, best: Table | None, unjudged: Table | None = None) -> Lines:
+    """Return rows, without those that are filled in where nothing of them failed: the run's are for others of its metrics."""
+    has_failed = bool((table.status == "failed").any())
+    return Lines(table, worst if has_failed else None, best if has_failed else None, unjudged)

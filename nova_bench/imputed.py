@@ -1,4 +1,4 @@
-"""What a run's rows would be if every line that failed had the worst, or the best, possible answer: the bounds of incomplete cells."""
+"""What a run's rows would be if every line that failed had the worst, or the best, possible answer: the bounds of cells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nova_bench.judged_rows import JUDGE_FAILED, JUDGED, Bench, judged_column, state_column
+from nova_bench.judged_rows import JUDGE_FAILED, JUDGED, UNJUDGED, Bench, judged_column, state_column
 from nova_bench.table import Ragged, Table, build_columns, stack_columns
 from nova_bench.types import Sample, Scorer
 
@@ -19,13 +19,14 @@ def imputed_tables(
     judged: Sequence[Scorer],
     benches: Sequence[Bench],
 ) -> tuple[Table | None, Table | None]:
-    """Return the tables in which each line that failed is the worst, and the best, possible answer; of a judge, its failed ones too.
+    """Return the tables in which each line that failed is the worst, and the best, possible answer.
 
-    Scorers without bounds leave their columns out; a failed line without a known truth leaves no bounds at all.
+    In a judge's columns so is each without a verdict, be it to come or missing for good. Scorers without bounds leave
+    their columns out; a failed line without a known truth leaves no bounds at all.
 
     Args:
         whole: All lines.
-        open_lines: Place and sample of those that failed, or that some judge failed on.
+        open_lines: Place and sample of those that failed, or that some judge has no verdict on.
         plain: The scorers that need no judge, and whose resources are there.
         judged: Those that need one.
         benches: The judges.
@@ -43,7 +44,7 @@ def imputed_tables(
                 assert scorer.judge is not None
                 states = whole.columns.get(state_column(scorer.judge, bench.name))
                 if isinstance(states, np.ndarray):
-                    is_open = failed | (states == JUDGE_FAILED)
+                    is_open = failed | (states == JUDGE_FAILED) | (states == UNJUDGED)
                     columns.update(_imputed(whole, scorer, is_open, samples, side, bench.name))
                     columns[state_column(scorer.judge, bench.name)] = np.where(is_open, JUDGED, states)
     return tuple(dataclasses.replace(whole, columns=columns) for columns in sides)  # type: ignore[return-value]  # two
@@ -66,8 +67,9 @@ def _imputed(
     place[~is_open] = np.arange((~is_open).sum())
     place[is_open] = (~is_open).sum() + np.arange(len(rows))
     columns: dict[str, np.ndarray | Ragged] = {}
-    extra = build_columns(rows, scorer.columns) if rows else {}
-    for plain_name in scorer.columns:
+    bounded = [column for column in scorer.columns if all(column in row for row in rows)]
+    extra = build_columns(rows, bounded) if rows else {}
+    for plain_name in bounded:
         name = plain_name if judge is None else judged_column(plain_name, judge)
         found = whole.columns.get(name)
         if not rows:
@@ -78,6 +80,5 @@ def _imputed(
         index = np.flatnonzero(~is_open)
         known = None if found is None else found.take(index) if isinstance(found, Ragged) else found[index]
         both = column if known is None or not len(known) else stack_columns([known, column])
-        if len(both) == len(whole):  # else there are unjudged lines only, and no column of them
-            columns[name] = both.take(place)
+        columns[name] = both.take(place)
     return columns

@@ -4,8 +4,8 @@
 the metric's interval is the judge's doing: the variance that another draw of the same verdicts would bring, as a share of the squared
 standard error. Where the metric is a ratio of sums that variance is a formula; else verdicts of each answer are drawn anew a hundred times.
 
-A *panel* joins several judges, line by line: labels by majority (of equals the smallest), numbers by their mean; with ``how="majority"``
-columns of 0 and 1 by majority too, a tie being one half. Lines that one of the judges did not judge are left out.
+A *panel* joins several judges, line by line, by their mean; with ``how="majority"`` columns of 0 and 1 by majority, a tie being one half, and
+the labels of a scorer as one vote (`nova_bench.judged_rows.vote`). Lines that one of the judges did not judge are left out.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from nova_bench.judged_rows import (
     judged_metrics,
     repeat_column,
     state_column,
+    vote,
 )
 from nova_bench.score import Scored
 from nova_bench.stats import RESAMPLES, Estimate, estimate
@@ -285,15 +286,40 @@ def _panel_table(task: Task, table: Table, members: Sequence[Asked], how: str) -
         known = [state for state in states if isinstance(state, np.ndarray)]
         if len(known) == len(members):
             made[state_column(judge, PANEL)] = np.min(known, axis=0)
+    for scorer in task.scorers if how == "majority" else ():
+        made.update(_voted_labels(scorer, table, members))
     for scorer in task.scorers:
         for column in scorer.columns if scorer.judge is not None else ():
             given = [table.columns.get(judged_column(column, one.name)) for one in members]
-            if all(one is not None for one in given):
-                made[judged_column(column, PANEL)] = _joined(scorer, column, given, how)
+            if judged_column(column, PANEL) not in made and all(one is not None for one in given):
+                is_voted = how == "majority" and all(_is_yes_or_no(table, column, one) for one in members)
+                made[judged_column(column, PANEL)] = _joined(given, is_voted=is_voted)
     return dataclasses.replace(table, columns={**table.columns, **made})
 
 
-def _joined(scorer: Scorer, column: str, given: Sequence[Any], how: str) -> np.ndarray | Ragged:
+def _voted_labels(scorer: Scorer, table: Table, members: Sequence[Asked]) -> dict[str, np.ndarray]:
+    """Return the panel's columns of a scorer's labels, voted as one; none where it has none, or some judge gave none."""
+    names = [[judged_column(column, one.name) for column in scorer.labels] for one in members]
+    if not scorer.labels or not {name for each in names for name in each} <= set(table.columns):
+        return {}
+    given = np.stack([np.stack([table[name] for name in each], axis=1) for each in names], axis=1)
+    voted = np.stack([vote(line) for line in given]) if len(given) else given[:, 0]
+    return {judged_column(column, PANEL): voted[:, i] for i, column in enumerate(scorer.labels)}
+
+
+def _is_yes_or_no(table: Table, column: str, asked: Asked) -> bool:
+    """Return whether a judge's column holds 0 and 1 alone, in each of its repeats where there are several."""
+    names = [repeat_column(column, asked.name, repeat) for repeat in range(asked.repeats)]
+    found = [table.columns[name] for name in names if name in table.columns]
+    arrays = [
+        one
+        for one in found or [table.columns[judged_column(column, asked.name)]]
+        if isinstance(one, np.ndarray)
+    ]
+    return all(bool(np.isin(one[~np.isnan(one)], (0.0, 1.0)).all()) for one in arrays)
+
+
+def _joined(given: Sequence[Any], *, is_voted: bool) -> np.ndarray | Ragged:
     """Return one column for those of several judges."""
     if isinstance(given[0], Ragged):
         entries = []
@@ -303,20 +329,16 @@ def _joined(scorer: Scorer, column: str, given: Sequence[Any], how: str) -> np.n
             entries.append(np.array(kept, dtype=given[0].values.dtype))
         return Ragged.of(entries)
     stacked = np.stack(given, axis=1)
-    if column in scorer.labels:
-        return np.array([_majority(row) for row in stacked.tolist()])
-    mean = stacked.mean(axis=1)
-    if how == "majority" and np.isin(stacked[~np.isnan(stacked)], (0.0, 1.0)).all():
-        return np.where(np.isnan(mean), np.nan, (np.sign(mean - 0.5) + 1) / 2)
-    return np.asarray(mean)
+    return np.asarray(_side(_side(stacked).mean(axis=1)) if is_voted else stacked.mean(axis=1))
 
 
-def _majority(values: Sequence[float]) -> float:
-    """Return the label given most often, of equals the smallest; NaN is "none" and a label like any other."""
-    counts = collections.Counter(None if math.isnan(value) else value for value in values)
-    best = max(counts.values())
-    labels = [label for label, count in counts.items() if count == best and label is not None]
-    return min(labels) if labels else math.nan
+def _side(shares: np.ndarray) -> np.ndarray:
+    """Return 1 above one half, 0 below, one half for a tie; NaN stays.
+
+    >>> _side(np.array([0.2, 0.5, 2 / 3]))
+    array([0. , 0.5, 1. ])
+    """
+    return np.asarray((np.sign(shares - 0.5) + 1) / 2)
 
 
 def _json(found: Estimate) -> dict[str, Any]:

@@ -135,7 +135,19 @@ def calibrate(
         ]
         if dry_run:
             planned = [
-                Asked(folder / JUDGES / id, name, dict(model.identity), params, repeats, False, "", price)
+                Asked(
+                    folder / JUDGES / id,
+                    name,
+                    dict(model.identity),
+                    params,
+                    repeats,
+                    False,
+                    "",
+                    model.name,
+                    model.source,
+                    model.card.think,
+                    price,
+                )
                 for id, name, model, price in zip(ids, names, models, priced, strict=True)
             ]
             told = [

@@ -21,7 +21,7 @@ from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
 from nova_bench.discreet import without_quotes
 from nova_bench.errors import AdapterError, LimitReachedError, LogError, NovaBenchError, UsageError
-from nova_bench.judge import TRIES, Verdict, rubric_id
+from nova_bench.judge import TRIES, Verdict, asking_digest, rubric_id
 from nova_bench.judge_names import judge_identity, kind_of, names_apart
 from nova_bench.log_index import Entry
 from nova_bench.prices import Price
@@ -54,6 +54,12 @@ class Asked:
     """Whether it is the model under test."""
     started: str
     """When it was last asked."""
+    adapter: str
+    """As users write it, with its model."""
+    source: str
+    """sha256 of the adapter's source, hex."""
+    think: Sequence[str] | None
+    """The tags of its reasoning, which are cut from its answers."""
     price: Price | None = None
     kind: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """All that tells it from a judge of the same name, the adapter's text apart."""
@@ -71,7 +77,11 @@ class Asked:
         judge = self.tuned(judge)
         said: dict[str, Any] = {
             "model": self.kind.get("name", self.name),
+            "adapter": self.adapter,
+            "source": self.source[:12],
             "options": dict(self.options),
+            "think": None if self.think is None else list(self.think),
+            "asking": asking_digest(),
             "rubric": rubric_id(judge),
             "params": {"temperature": judge.temperature, "max_tokens": judge.max_tokens},
             "repeats": self.repeats,
@@ -189,6 +199,9 @@ def _asked(folder: Path) -> Asked:
         start["repeats"],
         start["self"],
         start["time"],
+        identity["adapter"],
+        identity["source"],
+        identity["think"],
         Price(**recorded) if recorded else None,
         kind_of(identity),
     )
@@ -235,6 +248,8 @@ class VerdictLog:
         self.ledger = Ledger()
         self.models: dict[str, int] = {}
         """Model names as the vendor gave them, with how many verdicts came from each."""
+        self.dropped: dict[str, int] = {}
+        """Parameters that its backend could not honour, with how many of its answers, broken ones too, went without."""
         self._known: dict[tuple[str, bytes], Known] = {}
         self._log = RunLog(folder, append=append, name=VERDICTS)
         self._private = -1
@@ -256,6 +271,8 @@ class VerdictLog:
 
     def _see(self, entry: Entry, record: Mapping[str, Any]) -> None:
         self.ledger.add(record)
+        for name in record.get("dropped", ()) if "verdict" in record or "fault" in record else ():
+            self.dropped[name] = self.dropped.get(name, 0) + 1
         key = (record["id"], entry.request)
         known = self._known.get(key, Known())
         if known.entry is None and "verdict" in record:

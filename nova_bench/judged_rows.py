@@ -2,7 +2,8 @@
 
 An answer is *judged* where its row is made by rule or from at least one verdict, *unjudged* where every verdict stayed broken, and *judge
 failed* where a verdict is still to come. Only judged lines have values. Verdicts that a judge gave again are averaged, column by column; of
-labels the majority counts (the smallest of several), and of a ragged column the values that stand in more than half of the rows.
+labels, which are one answer together, the combination that was given most often counts, and of several such their mean; of a ragged column
+the values that stand in more than half of the rows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Bench:
 
     asked: Asked
     log: VerdictLog
+    verdicts: collections.Counter[bool] = field(default_factory=collections.Counter)
+    """How many verdicts on the lines scored so far there are (True), and will never be (False): rows by rule have none."""
 
     @property
     def name(self) -> str:
@@ -189,13 +192,17 @@ def _verdicts(
     if texts is None:
         return JUDGED, dict.fromkeys(repeats)
     verdicts: dict[int, Mapping[str, Any] | None] = {}
+    is_waiting = False
     tuned = bench.asked.tuned(judge)
     for repeat in repeats:
         known, _ = bench.log.find(judge_request(tuned, texts, answer, item.sample.id, repeat=repeat))
         if known.entry is not None:
             verdicts[repeat] = bench.log.verdict(known.entry)
-        elif not known.is_unjudged:
-            return JUDGE_FAILED, {}
+        is_waiting = is_waiting or not known.is_final
+        if known.is_final:
+            bench.verdicts[known.entry is not None] += 1
+    if is_waiting:
+        return JUDGE_FAILED, {}
     return (JUDGED, verdicts) if verdicts else (UNJUDGED, {})
 
 
@@ -213,7 +220,7 @@ def _columns_of(
         made = scorer.rows([item for _, item in with_verdict])
         for (row, _), values in zip(with_verdict, made, strict=True):
             row[repeat] = values
-    whole = build_columns([_together(scorer, list(row.values())) for row in rows], scorer.columns)
+    whole = build_columns([joined_rows(scorer, list(row.values())) for row in rows], scorer.columns)
     columns = {judged_column(name, bench.name): column for name, column in whole.items()}
     if bench.asked.repeats > 1:
         for repeat in range(bench.asked.repeats):
@@ -226,16 +233,21 @@ def _columns_of(
     return columns
 
 
-def _together(scorer: Scorer, rows: Sequence[Row]) -> Row:
+def joined_rows(scorer: Scorer, rows: Sequence[Row]) -> Row:
     """Return one row for those of a line's judge repeats.
 
+    Args:
+        scorer: Whose they are.
+        rows: One a repeat, at least one.
+
     >>> scorer = Scorer("s", ("score", "label", "words"), lambda items: iter(()), labels=("label",))
-    >>> rows = [{"score": 1, "label": 3, "words": [1, 2]}, {"score": 0, "label": 2, "words": [2]}, {"score": 0, "label": 3, "words": [2, 5]}]
-    >>> {name: value if name == "label" else value.tolist() for name, value in _together(scorer, rows).items()}
-    {'score': 0.3333333333333333, 'label': 3.0, 'words': [2]}
+    >>> rows = [{"score": 1, "label": 1, "words": [1, 2]}, {"score": 0, "label": 0, "words": [2]}, {"score": 0, "label": 1, "words": [2, 5]}]
+    >>> {name: value.tolist() for name, value in joined_rows(scorer, rows).items()}
+    {'score': 0.3333333333333333, 'label': 1.0, 'words': [2]}
     """
     if len(rows) == 1:
         return rows[0]
+    labels = vote(np.array([[float(row[column]) for column in scorer.labels] for row in rows]))
     made: dict[str, Any] = {}
     for column in scorer.columns:
         values = [np.asarray(row[column]) for row in rows]
@@ -244,15 +256,29 @@ def _together(scorer: Scorer, rows: Sequence[Row]) -> Row:
             kept = sorted(value for value, count in counts.items() if 2 * count > len(rows))
             made[column] = np.array(kept, dtype=values[0].dtype)
         elif column in scorer.labels:
-            # Most often given first, of equals the smallest; NaN is "none" and a label like any other.
-            numbers = [None if math.isnan(float(value)) else float(value) for value in values]
-            counted = collections.Counter(numbers)
-            best = max(counted.values())
-            labels = [label for label, count in counted.items() if count == best and label is not None]
-            made[column] = min(labels) if labels else math.nan
+            made[column] = labels[scorer.labels.index(column)]
         else:
             made[column] = np.float64(np.mean([float(value) for value in values]))
     return made
+
+
+def vote(rows: np.ndarray) -> np.ndarray:
+    """Return the combination of labels that most voters gave, float array (m,); of several the mean, so that no label has the advantage.
+
+    A mean of whole combinations agrees with itself: what each of them says of two columns together holds of it as far as it counts.
+
+    Args:
+        rows: float array (voters, m), the labels that each voter gave; NaN is "none", a label like any other that of equals does not count.
+
+    >>> vote(np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]])), vote(np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])).round(2)
+    (array([1., 0.]), array([0.67, 0.33]))
+    """
+    counts = collections.Counter(
+        tuple(None if math.isnan(value) else value for value in row) for row in rows.tolist()
+    )
+    best = np.array([row for row, count in counts.items() if count == max(counts.values())], dtype=np.float64)
+    known = best[~np.isnan(best).any(axis=1)]
+    return np.asarray((known if len(known) else best[:1]).mean(axis=0))
 
 
 def spread_column(column: np.ndarray | Ragged, there: np.ndarray) -> np.ndarray | Ragged:

@@ -163,6 +163,9 @@ class Judging:
                 self._repeats,
                 self._is_self[name],
                 "",
+                one.name,
+                one.source,
+                one.card.think,
                 self._price[name],
                 kind_of(identity),
             )

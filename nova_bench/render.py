@@ -37,7 +37,7 @@ def _value(cell: Mapping[str, Any]) -> Text:
         number(cell["value"], 0 if _is_count(cell) else 3),
         style="bold" if cell["value"] is not None else "dim",
     )
-    if cell["incomplete"] and cell["bounds"]:
+    if cell["bounds"]:
         low, high = sorted(bound if bound is not None else float("nan") for bound in cell["bounds"])
         shown.append(f" ({number(low)}..{number(high)})", style="yellow")
     return shown

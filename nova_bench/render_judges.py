@@ -21,11 +21,23 @@ def judged(document: Mapping[str, Any]) -> Iterator[Text]:
             "" if share is None else f" ({100 * share:.1f}%)"
         )
         shown = Text(said + ("; it is the model under test" if judge["self"] else ""))
+        if judge["unjudged"]:
+            shown.append(
+                "\nunjudged ones are final and in no value; in brackets the value if they and those that failed were worst .. best"
+            )
+        if judge["unjudged_verdicts"]:
+            share = judge["unjudged_verdict_share"]
+            shown.append(
+                f"\nunjudged verdicts {judge['unjudged_verdicts']} of {judge['verdicts']} ({100 * share:.1f}%), each rubric and repeat counted"
+            )
         if judge["too_many_unjudged"]:
             shown.append(
                 f"\nmore than {100 * MOST_UNJUDGED:g}% are unjudged: too many for a submission",
                 style="yellow",
             )
+        if judge["dropped"]:
+            names = ", ".join(f"{name} ({count} answers)" for name, count in judge["dropped"].items())
+            shown.append(f"\nasked for, and not honoured by the judge's server: {names}", style="yellow")
         if judge["judge_failed"]:
             shown.append(
                 f"\nincomplete: {judge['judge_failed']} answers wait for a verdict of {judge['name']} and are not scored in its columns. "

@@ -14,7 +14,7 @@ from nova_bench.judge_agreement import repeat_records
 from nova_bench.judge_log import JUDGES
 from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_metrics
 from nova_bench.plan import Limit, Plan
-from nova_bench.score import Scored
+from nova_bench.score import JudgeAccount, Scored
 from nova_bench.signature import params_json, sign
 from nova_bench.stats import RESAMPLES, estimate, resampling_weights
 from nova_bench.task import Task
@@ -118,8 +118,9 @@ class _Part:
         self.n_failed = len(set(whole.id[failed]))
         self.counts = counts
         worst, best = scored.worst, scored.best
-        self.worst = worst.take(mask).take(~unjudged) if self.n_failed and worst is not None else None
-        self.best = best.take(mask).take(~unjudged) if self.n_failed and best is not None else None
+        has_bounds = bool(self.n_failed or unjudged.any())
+        self.worst = worst.take(mask) if has_bounds and worst is not None else None
+        self.best = best.take(mask) if has_bounds and best is not None else None
         self.n_clusters = len(set(self.table.cluster))
         self._weights: np.ndarray | None = None
 
@@ -168,7 +169,7 @@ class _Part:
         return "no answer was judged" if is_judges_fault else "no sample was answered"
 
     def _bounds(self, metric: Metric) -> tuple[float | None, float | None] | None:
-        """Return the value if all failed samples were the worst answers, and if all were the best."""
+        """Return the value if all failed and unjudged lines were the worst answers, and if all were the best."""
         if self.worst is None or self.best is None or not set(metric.needs) <= set(self.worst.columns):
             return None
         worst, best = (_value(table, metric) for table in (self.worst, self.best))
@@ -229,7 +230,9 @@ def cell_signature(
     judge = None
     if judged is not None:
         judge = judged.signature()
-        provenance["judge_models"] = dict(scored.judges[judged.asked.name].models)
+        account = scored.judges[judged.asked.name]
+        provenance["judge_models"] = dict(account.models)
+        provenance["judge_dropped"] = dict(account.dropped)
     return sign(
         plan.task,
         plan.variant,
@@ -304,21 +307,7 @@ def report_json(
         "warnings": dict(scored.warnings),
         "models": dict(scored.models),
         "judges": [
-            {
-                "name": name,
-                "folder": f"{JUDGES}/{account.asked.folder.name}",
-                "repeats": account.asked.repeats,
-                "self": account.asked.is_self,
-                "models": dict(account.models),
-                "lines": int(scored.answered.sum()),
-                "unjudged": account.unjudged,
-                "unjudged_share": unjudged_share(account.unjudged, int(scored.answered.sum())),
-                "too_many_unjudged": account.unjudged > MOST_UNJUDGED * int(scored.answered.sum()),
-                "judge_failed": account.failed,
-                "rubrics": [rubric_id(judge) for judge in task.judges],
-                "calibration": _rounded_all(calibrations(account.asked, task.judges)),
-            }
-            for name, account in scored.judges.items()
+            _judge_json(account, int(scored.answered.sum()), task) for account in scored.judges.values()
         ],
         "judge_repeats": _rounded_all(repeat_records(task, scored, resamples=resamples, seed=seed)),
         "references": [
@@ -336,9 +325,41 @@ def report_json(
     }
 
 
-def unjudged_share(unjudged: int, lines: int) -> float | None:
-    """Return the share of answered lines that a judge left without a verdict for good; None where none was answered."""
-    return rounded(unjudged / lines) if lines else None
+def _judge_json(account: JudgeAccount, lines: int, task: Task) -> dict[str, Any]:
+    share = _share(account.unjudged, lines)
+    share_of_verdicts = _share(account.unjudged_verdicts, account.verdicts)
+    return {
+        "name": account.asked.name,
+        "folder": f"{JUDGES}/{account.asked.folder.name}",
+        "repeats": account.asked.repeats,
+        "self": account.asked.is_self,
+        "models": dict(account.models),
+        "dropped": dict(account.dropped),
+        "lines": lines,
+        "unjudged": account.unjudged,
+        "unjudged_share": share,
+        "verdicts": account.verdicts,
+        "unjudged_verdicts": account.unjudged_verdicts,
+        "unjudged_verdict_share": share_of_verdicts,
+        "too_many_unjudged": too_many_unjudged(share, share_of_verdicts),
+        "judge_failed": account.failed,
+        "rubrics": [rubric_id(judge) for judge in task.judges],
+        "calibration": _rounded_all(calibrations(account.asked, task.judges)),
+    }
+
+
+def _share(unjudged: int, whole: int) -> float | None:
+    return rounded(unjudged / whole) if whole else None
+
+
+def too_many_unjudged(lines: float | None, verdicts: float | None) -> bool:
+    """Return whether more is unjudged than a submission may have: `MOST_UNJUDGED` of the lines, or of the verdicts.
+
+    Args:
+        lines: Share of the answered lines without any verdict for good; None where none was answered.
+        verdicts: Share of the verdicts, those of each repeat, that are missing for good; None where none was due.
+    """
+    return max(lines or 0.0, verdicts or 0.0) > MOST_UNJUDGED
 
 
 def caution(plan: Plan, remote_code: Mapping[str, str] | None = None) -> str | None:

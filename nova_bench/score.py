@@ -42,7 +42,8 @@ class Scored:
     table: Table
     """All lines, failed ones included; their dense columns are NaN and their ragged ones empty."""
     worst: Table | None
-    """The same lines with each failed one scored as the worst answer; None where there is no failed one, or no bounds."""
+    """The same lines with each failed one scored as the worst answer, in a judge's columns each unjudged one too; None where there is
+    neither, or no bounds."""
     best: Table | None
     missing: Mapping[str, str]
     """Column to the command that would bring the resource it needs."""
@@ -82,6 +83,12 @@ class JudgeAccount:
     """Lines without a verdict for good, by some rubric."""
     failed: int
     """Lines that wait for a verdict."""
+    verdicts: int
+    """Verdicts on the lines, of every rubric and repeat, the missing ones included; those still to come are not."""
+    unjudged_verdicts: int
+    """Of these the ones that are missing for good."""
+    dropped: Mapping[str, int]
+    """Parameters that the judge's backend could not honour, with how many of its answers went without."""
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +144,7 @@ def score(plan: Plan, log: RunLog) -> Scored:
                 for judge in plan.task.judges:
                     states = made.columns.get(state_column(judge, bench.name))
                     if isinstance(states, np.ndarray):
-                        is_open = is_open | (states == JUDGE_FAILED)
+                        is_open = is_open | (states == JUDGE_FAILED) | (states == UNJUDGED)
             open_lines += [(start + int(i), chunk[i][0].sample) for i in np.flatnonzero(is_open)]
             tables.append(made)
             start += len(chunk)
@@ -170,7 +177,14 @@ def _account(bench: Bench, judges: Sequence[Judge], whole: Table) -> JudgeAccoun
     least = np.min(states, axis=0) if states else np.zeros(0)
     unjudged, failed = int((least == UNJUDGED).sum()), int((least == JUDGE_FAILED).sum())
     return JudgeAccount(
-        bench.asked, bench.log.ledger, dict(sorted(bench.log.models.items())), unjudged, failed
+        bench.asked,
+        bench.log.ledger,
+        dict(sorted(bench.log.models.items())),
+        unjudged,
+        failed,
+        bench.verdicts.total(),
+        bench.verdicts[False],
+        dict(sorted(bench.log.dropped.items())),
     )
 
 

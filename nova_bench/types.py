@@ -289,14 +289,16 @@ class Scorer:
     rows: Callable[[Iterable[Item]], Iterator[Row]]
     """A stream, one row an item, in the items' order."""
     bounds: Callable[[Sample], tuple[Row, Row]] | None = None
-    """Rows of the worst and of the best possible answer; None: no bounds for incomplete cells."""
+    """Rows of the worst and of the best possible answer; None: no bounds for incomplete cells. A column that both leave out has none, and
+    nor has a metric that needs it."""
     missing: Callable[[], str | None] | None = None
     """Returns the remedy (a command) where a resource of this scorer is not there, else None."""
     version: int = 1
     judge: Judge | None = None
     """Whom its rows need; without one that was asked its columns are absent. Two scorers with one `Judge` share its calls."""
     labels: tuple[str, ...] = ()
-    """Of a judged scorer: columns that hold labels, of which repeated verdicts give the majority; of the others they give the mean."""
+    """Of a judged scorer: columns of 0 and 1 that are one answer together (a class, and what follows from it). Of repeated verdicts the
+    combination given most often counts, of several such their mean. The other columns are averaged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -341,5 +343,6 @@ class Cell:
     how many the judge failed (``judge_failed``): these are asked again."""
     signature: Mapping[str, Any]
     bounds: tuple[float | None, float | None] | None = None
-    """With failures: the value if all failed were worst, and if all were best."""
+    """With failed or unjudged lines: the value if all of them were worst, and if all were best. The unjudged are final, and the cell is
+    not incomplete for them; but what they are left out of could have been this low, or this high."""
     note: str | None = None

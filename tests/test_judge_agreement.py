@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nova_bench import judge_agreement
 from nova_bench.cli import main
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.judge_agreement import agreement_document, panel_record, repeat_records
+from nova_bench.rubrics.nova_description import CATEGORIES
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,112 @@ def test_a_panel_joins_and_tells_its_disagreement(tmp_path: Path, data: Path) ->
     torn = correct[:, [0, 2]].mean(axis=1)
     assert 0.5 in torn
     assert by_metric(two["metrics"])["correct"]["value"] == pytest.approx(torn.mean())
+
+
+class Teller(FakeJudge):
+    """Says what `tell` says of (sample, repeat): the verdict itself."""
+
+    def __init__(self, tell: Callable[[str, int], dict[str, Any]]) -> None:
+        super().__init__()
+        self.tell = tell
+
+    def answer(self, request: nb.Request) -> nb.Response:
+        return nb.Response(request.id, json.dumps(self.tell(request.sample, request.repeat)))
+
+
+class Other(Teller):
+    """The same under another name."""
+
+
+class Next(Teller):
+    """And again."""
+
+
+def is_odd(sample: str) -> bool:
+    return bool(sum(sample.encode()) % 2)
+
+
+def diagnosis(is_right: bool) -> dict[str, Any]:
+    word = "correct" if is_right else "wrong"
+    return {"reason": "", "top1": word, "top5": word}
+
+
+class Doctor:
+    def generate(self, requests: Iterable[nb.Request]) -> Iterator[nb.Response]:
+        said = {"most_likely_diagnosis": "Glioma", "other_possible_diagnoses": ["a", "b", "c", "d"]}
+        for request in requests:
+            yield nb.Response(request.id, json.dumps(said))
+
+
+def diagnosed(home: Path, where: Path, judges: list[Any], **more: Any) -> nb.Run:
+    return nb.evaluate(
+        "nova_diagnosis",
+        Doctor(),
+        data=str(where),
+        out=home / "run",
+        settings=settings(home),
+        judges=judges,
+        **more,
+    )
+
+
+def test_an_even_number_of_repeats_is_no_and_of_them(tmp_path: Path, data: Path) -> None:
+    wavering = Teller(lambda sample, repeat: diagnosis((is_odd(sample) + repeat) % 2 == 1))
+    made = diagnosed(tmp_path, data, [wavering], judge_repeats=2)
+    (found,) = (
+        one for one in repeat_records(made.plan.task, made.scored) if one["metric"] == "top1(judge=Teller)"
+    )
+    assert min(found["values"]) < max(found["values"])
+    assert found["value"] == pytest.approx(sum(found["values"]) / 2) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("how", ["mean", "majority"])
+def test_a_panel_of_two_is_no_and_of_them(tmp_path: Path, data: Path, how: str) -> None:
+    judges = [
+        Teller(lambda sample, repeat: diagnosis(True)),
+        Other(lambda sample, repeat: diagnosis(is_odd(sample))),
+    ]
+    made = diagnosed(tmp_path, data, judges)
+    record = by_metric(panel_record(made.plan.task, made.scored, how=how)["metrics"])["top1"]
+    assert min(record["judges"].values()) < 1
+    assert record["value"] == pytest.approx(sum(record["judges"].values()) / 2)
+
+
+def test_a_majority_of_judges_that_waver_is_of_judges_and_not_of_verdicts(tmp_path: Path, data: Path) -> None:
+    judges = [
+        Teller(lambda sample, repeat: diagnosis(repeat < 2)),
+        Other(lambda sample, repeat: diagnosis(repeat < 2)),
+        Next(lambda sample, repeat: diagnosis(False)),
+    ]
+    made = diagnosed(tmp_path, data, judges, judge_repeats=3)
+    values = {
+        how: by_metric(panel_record(made.plan.task, made.scored, how=how)["metrics"])["top1"]["value"]
+        for how in ("mean", "majority")
+    }
+    assert values == pytest.approx({"mean": 4 / 9, "majority": 1.0})
+
+
+def test_a_panel_votes_on_a_description_as_one_answer(tmp_path: Path, data: Path) -> None:
+    pairs = {
+        "Next": ("abnormal", "normal"),
+        "Other": ("normal", "normal"),
+        "Teller": ("abnormal", "abnormal"),
+    }
+
+    def say(name: str) -> Callable[[str, int], dict[str, Any]]:
+        empty: dict[str, Any] = {kind: [] for kind in CATEGORIES}
+        reference, candidate = ({**empty, "imaging": ["lesion"], "label": label} for label in pairs[name])
+        return lambda sample, repeat: {"reference": reference, "candidate": candidate}
+
+    judges = [kind(say(kind.__name__)) for kind in (Teller, Other, Next)]
+    made = run(tmp_path, data, judges, task="nova_caption")
+    for how in ("mean", "majority"):  # three answers of three judges: a tie is their mean
+        found = by_metric(panel_record(made.plan.task, made.scored, how=how)["metrics"])
+        assert found["prevalence"]["value"] == pytest.approx(2 / 3)
+        assert found["binary_accuracy"]["value"] == pytest.approx(2 / 3)
+        assert found["binary_f1"]["value"] == pytest.approx(2 * 1 / (2 + 1))
+    two = panel_record(made.plan.task, made.scored, judges=["Teller", "Next"], how="majority")
+    assert by_metric(two["metrics"])["binary_accuracy"]["value"] == pytest.approx(1 / 2)
 
 
 def test_a_panel_leaves_out_what_one_did_not_judge(tmp_path: Path, data: Path) -> None:

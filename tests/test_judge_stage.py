@@ -132,7 +132,7 @@ def test_a_verdict_that_stays_broken_is_unjudged_and_no_zero(tmp_path: Path, dat
     assert second.is_complete
 
 
-def test_bounds_leave_the_unjudged_out(tmp_path: Path, data: Path) -> None:
+def test_bounds_hold_for_the_unjudged_too(tmp_path: Path, data: Path) -> None:
     names: list[str] = []
 
     def two_fates(request: nb.Request, nth: int) -> nb.Response | str | None:
@@ -145,7 +145,7 @@ def test_bounds_leave_the_unjudged_out(tmp_path: Path, data: Path) -> None:
     found = cells_of(run(tmp_path, data, [FakeJudge(two_fates)]))["bare(judge=FakeJudge,mean)"]
     assert found.value == pytest.approx(0.6)
     assert (found.n, found.n_failed, found.counts["unjudged"]) == (12, 1, 1)
-    assert found.bounds == pytest.approx((6 / 11, 7 / 11))
+    assert found.bounds == pytest.approx((6 / 12, 8 / 12))
 
 
 def test_what_a_judge_cannot_take_is_not_sent_again(tmp_path: Path, data: Path) -> None:

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from written_verdicts import FIRST, SECOND, green_verdict, item_of, said, sample_of, values_of
+from written_verdicts import FIRST, SECOND, green_verdict, item_of, said, sample_of, table_of, values_of
 
 import nova_bench as nb
 from nova_bench.judge import read_verdict
+from nova_bench.judged_rows import joined_rows
 from nova_bench.metrics.classification import diagnosis_metrics
 from nova_bench.metrics.findings import findings_metrics
 from nova_bench.rubrics.green import ERRORS, green_judged, green_metrics
@@ -91,15 +92,54 @@ def test_negation_makes_another_keyword() -> None:
     assert values["clinical_f1"] == 0.0
 
 
-def test_description_bounds_enclose_every_row() -> None:
-    worst, best = description_judged().bounds(sample_of("Axial FLAIR: abscess."))  # type: ignore[misc]
-    assert set(worst) == set(best) == set(description_judged().columns)
-    assert (worst["clinical_matched"], worst["abnormality_agrees"]) == (0.0, 0.0)
-    assert best["clinical_matched"] == best["clinical_true"] == best["clinical_predicted"] > 0
-    assert best["abnormality_agrees"] == 1.0
+def calls(*pairs: tuple[str, str]) -> dict[str, float]:
+    """Return the calls of one line whose repeats gave these labels of reference and candidate."""
+    items = [
+        item_of("A lesion.", "x", {"reference": said(true), "candidate": said(predicted)})
+        for true, predicted in pairs
+    ]
+    row = joined_rows(description_judged(), list(description_judged().rows(items)))
+    return {name: float(value) for name, value in row.items() if name.startswith("abnormal")}
+
+
+A, N, X = "abnormal", "normal", "neither"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),  # reference, answer, both abnormal, both the same
+    [
+        ([(A, A), (A, N), (A, A)], (1, 1, 1, 1)),
+        ([(A, A), (A, N), (A, N)], (1, 0, 0, 0)),
+        ([(A, A), (A, N)], (1, 1 / 2, 1 / 2, 1 / 2)),
+        ([(A, A), (N, N)], (1 / 2, 1 / 2, 1 / 2, 1)),
+        ([(A, A), (N, N), (A, N)], (2 / 3, 1 / 3, 1 / 3, 2 / 3)),
+        ([(N, X), (N, N), (N, N)], (0, 0, 0, 1)),
+        ([(A, A), (A, A), (N, X), (N, X), (N, N)], (1 / 2, 1 / 2, 1 / 2, 1 / 2)),
+    ],
+)
+def test_labels_of_a_verdict_are_voted_as_one(
+    pairs: list[tuple[str, str]], expected: tuple[float, ...]
+) -> None:
+    names = ("abnormal_true", "abnormal_predicted", "abnormal_matched", "abnormality_agrees")
+    assert calls(*pairs) == pytest.approx(dict(zip(names, expected, strict=True)))
+
+
+def test_binary_f1_of_a_torn_line_is_that_of_its_halves() -> None:
+    torn = [item_of("A lesion.", "x", {"reference": said(a), "candidate": said(a)}) for a in (A, N)]
+    row = joined_rows(description_judged(), list(description_judged().rows(torn)))
+    table = table_of([item_of("A lesion.", "x", None)], [row], description_judged().columns)
+    (f1,) = (metric for metric in findings_metrics(None) if metric.name == "binary_f1")
+    assert f1.compute(table, table.ones())[0] == 1.0
 
 
 # NOVA diagnosis
+
+
+def test_repeats_of_a_diagnosis_are_averaged() -> None:
+    verdicts = [{"top1": "correct", "top5": "correct"}, {"top1": "wrong", "top5": "correct"}]
+    items = [item_of("Glioma", diagnosis("A", "B"), verdict) for verdict in verdicts]
+    row = joined_rows(diagnosis_judged(), list(diagnosis_judged().rows(items)))
+    assert row == {"top1": 0.5, "top5": 1.0}
 
 
 def diagnosis(first: str, *others: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,16 @@ def item_of(target: Any, value: Any, verdict: Mapping[str, Any] | None, cluster:
 
 def values_of(scorer: nb.Scorer, metrics: Metrics, items: list[nb.Item]) -> dict[str, float]:
     """Return each metric's value over the rows of some items."""
+    table = table_of(items, list(scorer.rows(items)), scorer.columns)
+    return {metric.name: float(metric.compute(table, table.ones())[0]) for metric in metrics}
+
+
+def table_of(items: Sequence[nb.Item], rows: Sequence[nb.Row], columns: Sequence[str]) -> Table:
     names = np.array([f"s{i}" for i in range(len(items))], dtype=object)
     cases = np.array([item.sample.cluster for item in items], dtype=object)
-    columns = build_columns(list(scorer.rows(items)), scorer.columns)
-    table = Table(names, cases, np.zeros(len(items), int), names, names, {}, columns)
-    return {metric.name: float(metric.compute(table, table.ones())[0]) for metric in metrics}
+    return Table(
+        names, cases, np.zeros(len(items), int), names, names, {}, build_columns(list(rows), tuple(columns))
+    )
 
 
 def said(label: str, **lists: list[str]) -> dict[str, Any]:

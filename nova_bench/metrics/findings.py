@@ -52,6 +52,7 @@ def findings_columns(by: str | None = "lexicon") -> tuple[str, ...]:
         *counts,
         _named("abnormal_true", by),
         _named("abnormal_predicted", by),
+        _named("abnormal_matched", by),
         _named("abnormality_agrees", by),
     )
 
@@ -78,6 +79,7 @@ def findings_row(reference: Findings, predicted: Findings, by: str | None = "lex
         row[_named(f"{kind}_true", by)] = float(len(true))
     row[_named("abnormal_true", by)] = float(reference.abnormal)
     row[_named("abnormal_predicted", by)] = float(bool(predicted.abnormal))
+    row[_named("abnormal_matched", by)] = float(bool(predicted.abnormal) and reference.abnormal)
     row[_named("abnormality_agrees", by)] = float(predicted.abnormal == reference.abnormal)
     return row
 
@@ -180,16 +182,17 @@ def binary_f1(by: str | None = "lexicon") -> Metric:
     Args:
         by: Who decided.
     """
-    true, predicted = _named("abnormal_true", by), _named("abnormal_predicted", by)
+    # Both abnormal has a column of its own: of a line whose verdicts differ it is no product of the other two.
+    needs = true, predicted, matched = tuple(
+        _named(f"abnormal_{what}", by) for what in ("true", "predicted", "matched")
+    )
 
     def sums(table: Table) -> tuple[np.ndarray, np.ndarray]:
-        return np.nan_to_num(2.0 * table[true] * table[predicted]), np.nan_to_num(
-            table[true] + table[predicted]
-        )
+        return np.nan_to_num(2.0 * table[matched]), np.nan_to_num(table[true] + table[predicted])
 
     return ratio_of_sums(
         _named("binary_f1", by),
-        (true, predicted),
+        needs,
         sums,
         version=LEXICON_VERSION,
         about=f"F1 of calling a caption abnormal (NOVA, arXiv 2505.14064); decided by {by or 'the judge'}.",

@@ -328,6 +328,18 @@ def keyword_of(mention: Mention) -> str:
     return mention.name[3:] if mention.name.startswith("no ") else f"no {mention.name}"
 
 
+@functools.cache
+def all_keywords() -> frozenset[str]:
+    """Return every keyword that `extract_findings` can find: each standard form, and each finding and disease denied.
+
+    >>> {"thalamus", "edema", "no edema"} <= all_keywords(), "no thalamus" in all_keywords()
+    (True, False)
+    """
+    concepts = load_lexicon().concepts.items()
+    mentions = [Mention(kind, name, negated) for name, kind in concepts for negated in (False, True)]
+    return frozenset(keyword_of(one) for one in mentions if not one.negated or one.kind in _NEGATABLE)
+
+
 def extract_findings(text: str) -> Findings:
     """Return the keywords of a caption, and whether it describes something abnormal.
 

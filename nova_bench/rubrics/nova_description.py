@@ -53,7 +53,14 @@ Step 2. Bring all keywords to one standard form:
 Step 3. Label each caption. "abnormal": it affirms at least one abnormal finding or disease. "normal": it says that the slice is normal or
 names nothing abnormal. For the candidate there is "neither": it says nothing about a brain image at all."""
 
-_WORDS = {"type": "array", "maxItems": 30, "items": {"type": "string", "minLength": 1, "maxLength": 60}}
+_WORDS: dict[str, Any] = {
+    "type": "array",
+    "maxItems": 30,
+    "items": {"type": "string", "minLength": 1, "maxLength": 60},
+}
+MOST_KEYWORDS = len(CATEGORIES) * _WORDS["maxItems"]
+"""As many keywords as a verdict can give one caption."""
+
 _LISTS = dict.fromkeys(CATEGORIES, _WORDS)
 SCHEMA = closed(
     reference=closed(**_LISTS, label={"enum": ["normal", "abnormal"]}),
@@ -142,14 +149,19 @@ def _row(reference: Findings, predicted: Findings) -> Row:
 
 
 _SILENT = Findings(frozenset(), None)
-_CALLS = ("abnormal_true", "abnormal_predicted", "abnormality_agrees")
+_SCALARS = findings_columns(None)
+_CALLS = ("abnormal_true", "abnormal_predicted", "abnormal_matched", "abnormality_agrees")
 
 
 def description_judged() -> Scorer:
     """Return the scorer of a caption's keywords as a judge lists them; its columns are what ``findings_metrics(None)`` reads.
 
-    By rule (no letter, no digit): no keyword, no call, so wrong; the reference's keywords are then counted with the word list. Bounds: as
-    of `nova_bench.scorers.findings.findings_lexicon`, with the word list too.
+    By rule (no letter, no digit): no keyword, no call, so wrong; the reference's keywords are then counted with the word list.
+
+    Bounds: of a line to come the reference's keywords and its call are not known either, since the judge lists and makes them. The
+    worst has as many keywords on both sides as a verdict can hold, none of them matched, and a wrong call; the best as many, all
+    matched, and a right call of abnormal. Those of the forms over the corpus are true and wide. The union has none: what a line to come does
+    to it depends on the words of all others.
     """
 
     def rows(items: Iterable[Item]) -> Iterator[Row]:
@@ -160,9 +172,20 @@ def description_judged() -> Scorer:
                 yield _row(findings_of(item.verdict["reference"]), findings_of(item.verdict["candidate"]))
 
     def bounds(sample: Sample) -> tuple[Row, Row]:
-        reference = reference_by_rule(sample)
-        opposite = Findings(frozenset(), None if reference.abnormal is None else not reference.abnormal)
-        return _row(reference, opposite), _row(reference, reference)
+        if not has_words(reference_text(sample)):  # nobody is asked: the row is known
+            row = findings_row(Findings(frozenset(), None), _SILENT, None)
+            return row, row
+        most = float(max(MOST_KEYWORDS, len(reference_by_rule(sample).keywords)))
+        worst, best = dict.fromkeys(_SCALARS, 0.0), dict.fromkeys(_SCALARS, 1.0)
+        for column in _SCALARS:
+            if column.endswith(
+                ("clinical_true", "modality_true", "clinical_predicted", "modality_predicted")
+            ):
+                worst[column] = best[column] = most
+            elif column in ("clinical_matched", "modality_matched"):
+                best[column] = most
+        # A wrong call of abnormal: it adds to the denominator of the F1 and not to the numerator.
+        return {**worst, "abnormal_predicted": 1.0}, best
 
     return Scorer(
         name="findings(judged)",

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nova_bench.rubrics.texts import closed, has_words
+from nova_bench.rubrics.texts import MAX_LABEL, closed, has_words
 from nova_bench.scorers.diagnosis import N_CANDIDATES, candidates_of
 from nova_bench.text import normalise_diagnosis
 from nova_bench.types import Item, Judge, Prediction, Row, Sample, Scorer
 
 __all__ = ["NOVA_DIAGNOSIS", "diagnosis_judged"]
-
-MAX_LABEL = 300
-"""Characters of one diagnosis that are judged: a name, not an essay that holds many."""
 
 RUBRIC = """You decide whether a list of diagnoses of one brain-MRI case contains the confirmed one. `reference` is the confirmed diagnosis.
 `candidate` is a numbered list, one diagnosis a line: line 1 is the most likely one, the others are alternatives. A line with nothing but a
@@ -90,7 +87,7 @@ NOVA_DIAGNOSIS = Judge(
 def diagnosis_judged() -> Scorer:
     """Return the scorer of ``top1`` and ``top5`` as a judge finds them: 1 or 0; NaN where the sample has no diagnosis.
 
-    By rule: no diagnosis is 0 in both. Bounds: 0 and 1. Of repeated verdicts the majority counts.
+    By rule: no diagnosis is 0 in both. Bounds: 0 and 1. Of repeated verdicts the mean counts.
     """
 
     def row(sample: Sample, top1: float, top5: float) -> Row:
@@ -106,5 +103,4 @@ def diagnosis_judged() -> Scorer:
     def bounds(sample: Sample) -> tuple[Row, Row]:
         return row(sample, 0.0, 0.0), row(sample, 1.0, 1.0)
 
-    columns = ("top1", "top5")
-    return Scorer("diagnosis(judged)", columns, rows, bounds, judge=NOVA_DIAGNOSIS, labels=columns)
+    return Scorer("diagnosis(judged)", ("top1", "top5"), rows, bounds, judge=NOVA_DIAGNOSIS)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nova_bench.metrics.findings import findings_columns, findings_row
-from nova_bench.metrics.radiology_lexicon import LEXICON_VERSION, Findings, extract_findings
+from nova_bench.metrics.radiology_lexicon import (
+    LEXICON_VERSION,
+    Findings,
+    all_keywords,
+    extract_findings,
+)
 from nova_bench.types import Item, Prediction, Row, Sample, Scorer
 
 __all__ = ["answer_text", "findings_lexicon", "reference_text"]
@@ -42,8 +47,8 @@ def findings_lexicon() -> Scorer:
     """Return the scorer of keywords and abnormality by the word list of `nova_bench.metrics.radiology_lexicon`.
 
     The target is the reference caption, a string, and the prediction's value a string; no value is an empty text, and an empty
-    reference gives NaN. Bounds: the best answer is the reference itself; the worst has no keyword and the opposite call of
-    normal or abnormal. (Over the corpus, wrong keywords without end would be worse still.)
+    reference gives NaN. Bounds: the best answer is the reference itself; the worst has every keyword that the word list knows but
+    the reference's, and the opposite call of normal or abnormal.
     """
 
     def rows(items: Iterable[Item]) -> Iterator[Row]:
@@ -54,7 +59,8 @@ def findings_lexicon() -> Scorer:
 
     def bounds(sample: Sample) -> tuple[Row, Row]:
         reference = extract_findings(reference_text(sample))
-        opposite = Findings(frozenset(), None if reference.abnormal is None else not reference.abnormal)
+        wrong = all_keywords() - reference.keywords
+        opposite = Findings(wrong, None if reference.abnormal is None else not reference.abnormal)
         return findings_row(reference, opposite), findings_row(reference, reference)
 
     return Scorer(
