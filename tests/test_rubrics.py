@@ -15,7 +15,7 @@ from written_verdicts import FIRST, green_verdict, sample_of
 import nova_bench as nb
 from nova_bench.backends.strict_schema import strict_faults
 from nova_bench.demographic_terms import vary
-from nova_bench.judge import check_judge, open_texts, render_parts, texts_in
+from nova_bench.judge import check_judge, open_texts, render_parts, rubric_id, texts_in
 from nova_bench.rubrics.green import ERRORS, GREEN
 from nova_bench.rubrics.llm_score import (
     ANSWER_SCORE,
@@ -44,6 +44,12 @@ def test_tasks_on_gated_data_keep_no_open_text(task: str) -> None:
     assert made.judges
     if made.data.gated:
         assert [key for judge in made.judges for key in open_texts(judge)] == []
+
+
+def test_a_rubric_has_one_name_and_a_name_one_rubric() -> None:
+    """A label, a log and a signature name a rubric without its task."""
+    found = {(judge.name, rubric_id(judge)) for task in TASKS for judge in nb.load_task(task).judges}
+    assert len({name for name, _ in found}) == len(found) == len(ALL)
 
 
 def test_judged_nova_suite_asks_twice_an_image() -> None:
@@ -133,7 +139,8 @@ class Scripted:
         "nova_description": FIRST,
         "nova_diagnosis": {"reason": "line 2", "top1": "wrong", "top5": "correct"},
         "green": green_verdict(3, {"false_finding": 1}, {}),
-        "llm_score": {"reason": "about", "score": 7},
+        "llm_score_answer": {"reason": "about", "score": 7},
+        "llm_score_report": {"reason": "about", "score": 7},
     }
 
     def __init__(self) -> None:

@@ -78,12 +78,12 @@ def report_material(sample: Sample, prediction: Prediction) -> dict[str, str] | 
     return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
 
 
-def _judge(rubric: str, material: Callable[[Sample, Prediction], dict[str, str] | None]) -> Judge:
-    return Judge("llm_score", 1, rubric, SCHEMA, material, private=("reason",), max_tokens=512)
+def _judge(name: str, rubric: str, material: Callable[[Sample, Prediction], dict[str, str] | None]) -> Judge:
+    return Judge(name, 1, rubric, SCHEMA, material, private=("reason",), max_tokens=1024)
 
 
-ANSWER_SCORE = _judge(ANSWER_RUBRIC, answer_material)
-REPORT_SCORE = _judge(REPORT_RUBRIC, report_material)
+ANSWER_SCORE = _judge("llm_score_answer", ANSWER_RUBRIC, answer_material)
+REPORT_SCORE = _judge("llm_score_report", REPORT_RUBRIC, report_material)
 
 
 def llm_score_judged(judge: Judge) -> Scorer:
