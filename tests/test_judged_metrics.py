@@ -14,6 +14,7 @@ import nova_bench as nb
 from nova_bench.judge import read_verdict
 from nova_bench.metrics.classification import diagnosis_metrics
 from nova_bench.metrics.findings import findings_metrics
+from nova_bench.metrics.radiology_lexicon import extract_findings
 from nova_bench.rubrics.green import ERRORS, green_judged, green_metrics
 from nova_bench.rubrics.llm_score import (
     ANSWER_SCORE,
@@ -22,7 +23,7 @@ from nova_bench.rubrics.llm_score import (
     llm_score_judged,
     llm_score_metrics,
 )
-from nova_bench.rubrics.nova_description import description_judged
+from nova_bench.rubrics.nova_description import description_judged, standard_keyword
 from nova_bench.rubrics.nova_diagnosis import NOVA_DIAGNOSIS, diagnosis_judged
 
 # NOVA description
@@ -89,6 +90,34 @@ def test_negation_makes_another_keyword() -> None:
         description_judged(), findings_metrics(None), [item_of("Edema.", "No edema.", verdict)]
     )
     assert values["clinical_f1"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("keyword", "other", "is_same"),
+    [
+        ("T2*", "T2", False),
+        ("T2*-weighted", "T2-weighted", False),
+        ("T2\u2217", "t2w", False),
+        ("T2-star", "T2*w", True),
+        ("T2 *", "t2*", True),
+        ("**T2*-weighted imaging**", "T2*", True),
+        ("***T2***", "T2", True),
+        ("**T2***", "T2*", True),
+        ("*T2*", "T2", True),
+        ("*edema*", "edema", True),
+        ("edema*", "edema", True),
+    ],
+)
+def test_t2_star_is_no_t2(keyword: str, other: str, is_same: bool) -> None:
+    assert (standard_keyword(keyword) == standard_keyword(other)) is is_same
+    assert ("t2w" in (standard_keyword(keyword), standard_keyword(other))) is (
+        "*" not in other and "edema" not in other
+    )
+
+
+@pytest.mark.parametrize("name", ["T2*", "T2*-weighted", "T2 star", "T2*w", "gradient echo T2*"])
+def test_word_list_never_took_t2_star_for_t2(name: str) -> None:
+    assert extract_findings(f"Axial {name} image.").keywords == {"axial", "swi"}
 
 
 def test_description_bounds_enclose_every_row() -> None:

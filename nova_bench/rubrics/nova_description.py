@@ -45,8 +45,8 @@ Step 2. Bring all keywords to one standard form:
 - synonyms, and inflections of one word, become one string, the same in both captions: "high signal" and "hyperintensity" are
   "hyperintense"; "tumour" and "neoplasm" are "tumor"; "frontal" and "frontal lobe" are "frontal lobe"
 - a composite becomes its parts: "left frontal lesion" is "left", "frontal lobe" and "lesion"
-- sequences and planes are written t1w, t2w, flair, dwi, adc, swi, axial, coronal, sagittal; "T2 FLAIR" is "flair" alone; a T1 after
-  contrast is "t1w" and "contrast-enhanced"
+- sequences and planes are written t1w, t2w, flair, dwi, adc, swi, t2*, axial, coronal, sagittal; "T2 FLAIR" is "flair" alone; T2* and
+  gradient echo are "t2*" and never "t2w"; a T1 after contrast is "t1w" and "contrast-enhanced"
 - concepts that differ stay different: a side, a degree or a kind more is another concept, not a synonym
 - no keyword stands twice in the lists of one caption
 
@@ -61,6 +61,10 @@ SCHEMA = closed(
 )
 
 _WEIGHTED = re.compile(r"t([12])(?:[ -]?w(?:i|eighted)?)?(?:[ -](?:images?|imaging|sequence|mri?))?")
+_T2_STAR = re.compile(
+    r"t2[ -]?(?:\*+|star)[ -]?(?:w(?:i|eighted)?)?(?:[ -](?:images?|imaging|sequence|mri?))?"
+)
+_ENDS = " .,;:\"'()[]`"
 _NEGATION = re.compile(r"(?:no|not|non|without|absent|absence of|negative for|lack of)[ -]+")
 
 
@@ -78,7 +82,8 @@ NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, max_to
 def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:
     """Return a judge's keyword in the form in which two are compared; empty where nothing is left.
 
-    Lower case, single spaces, no punctuation at the ends; every writing of T1 and T2 weighting is one; a negated one begins with "no".
+    Lower case, single spaces, no punctuation at the ends; every writing of T1, of T2 and of T2* weighting is one; a negated one begins with
+    "no". The asterisk of T2* is part of its name, any other at an end is markup.
     No synonym is looked up here: that is what the judge was asked for.
 
     Args:
@@ -87,10 +92,21 @@ def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:
 
     >>> [standard_keyword(word) for word in ("Frontal  lobe.", "T2-weighted", "T1", "t2 FLAIR")]
     ['frontal lobe', 't2w', 't1w', 't2 flair']
+    >>> [standard_keyword(word) for word in ("T2*", "**T2**", "T2*-weighted imaging", "t2 star", "edema*")]
+    ['t2*', 't2w', 't2*', 't2*', 'edema']
     >>> standard_keyword("without edema", is_negated=True), standard_keyword("edema", is_negated=True)
     ('no edema', 'no edema')
     """
-    word = " ".join(unicodedata.normalize("NFKC", keyword).casefold().split()).strip(" .,;:\"'()[]`*")
+    word = " ".join(unicodedata.normalize("NFKC", keyword).replace("\u2217", "*").casefold().split())
+    word = word.strip(_ENDS)
+    marked = len(word) - len(
+        word.lstrip("*")
+    )  # as markup writes bold and italic: the same number on both sides
+    word = word.lstrip("*")
+    word = (word[:-marked] if marked and word.endswith("*" * marked) else word).strip(_ENDS)
+    if _T2_STAR.fullmatch(word):
+        word = "t2*"
+    word = word if word == "t2*" else word.strip(_ENDS + "*")
     if found := _WEIGHTED.fullmatch(word):
         word = f"t{found[1]}w"
     if is_negated and word:
