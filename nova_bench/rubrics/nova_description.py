@@ -64,6 +64,7 @@ _WEIGHTED = re.compile(r"t([12])(?:[ -]?w(?:i|eighted)?)?(?:[ -](?:images?|imagi
 _T2_STAR = re.compile(
     r"t2[ -]?(?:\*+|star)[ -]?(?:w(?:i|eighted)?)?(?:[ -](?:images?|imaging|sequence|mri?))?"
 )
+_MARKED = re.compile(r"(\*+)(.*)\1")  # bold and italic, as markup writes them
 _ENDS = " .,;:\"'()[]`"
 _NEGATION = re.compile(r"(?:no|not|non|without|absent|absence of|negative for|lack of)[ -]+")
 
@@ -98,15 +99,9 @@ def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:
     ('no edema', 'no edema')
     """
     word = " ".join(unicodedata.normalize("NFKC", keyword).replace("\u2217", "*").casefold().split())
-    word = word.strip(_ENDS)
-    marked = len(word) - len(
-        word.lstrip("*")
-    )  # as markup writes bold and italic: the same number on both sides
-    word = word.lstrip("*")
-    word = (word[:-marked] if marked and word.endswith("*" * marked) else word).strip(_ENDS)
-    if _T2_STAR.fullmatch(word):
-        word = "t2*"
-    word = word if word == "t2*" else word.strip(_ENDS + "*")
+    if found := _MARKED.fullmatch(word.strip(_ENDS)):
+        word = found[2]
+    word = "t2*" if _T2_STAR.fullmatch(word.strip(_ENDS)) else word.strip(_ENDS + "*")
     if found := _WEIGHTED.fullmatch(word):
         word = f"t{found[1]}w"
     if is_negated and word:
