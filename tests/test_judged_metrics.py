@@ -23,7 +23,7 @@ from nova_bench.rubrics.llm_score import (
     llm_score_judged,
     llm_score_metrics,
 )
-from nova_bench.rubrics.nova_description import description_judged, standard_keyword
+from nova_bench.rubrics.nova_description import NOVA_DESCRIPTION, description_judged, standard_keyword
 from nova_bench.rubrics.nova_diagnosis import NOVA_DIAGNOSIS, diagnosis_judged
 
 # NOVA description
@@ -79,6 +79,52 @@ def test_silence_before_a_reference_that_the_word_list_cannot_read_counts() -> N
     )
     assert values["clinical_f1"] == values["clinical_f1(corpus)"] == values["clinical_f1(union)"] == 0.0
     assert math.isnan(values["modality_f1"])
+
+
+LAZY = {"reference": said("abnormal"), "candidate": FIRST["candidate"]}
+"""A judge that lists nothing of the reference."""
+CAPTION = "Axial T2: hyperintense left thalamus, no edema."
+
+
+@pytest.mark.parametrize(
+    ("caption", "reference", "fault"),
+    [
+        (CAPTION, said("abnormal"), "clinical"),
+        (CAPTION, said("abnormal", sequence=["axial"]), "clinical"),
+        (CAPTION, said("abnormal", anatomy=["thalamus"]), "modality"),
+        (CAPTION, said("abnormal", anatomy=["thalamus"], sequence=["swi"]), "modality"),
+        (CAPTION, said("abnormal", anatomy=["", " . "], sequence=["t2"]), "clinical"),
+        (CAPTION, FIRST["reference"], None),
+        ("Abscess.", said("abnormal", disease=["abscess"]), None),
+        ("Axial T2.", said("normal", sequence=["axial"]), None),
+        ("Qwertyism of the zxcv.", said("abnormal"), None),
+    ],
+)
+def test_verdict_that_lists_nothing_of_the_reference_is_broken(
+    caption: str, reference: dict[str, Any], fault: str | None
+) -> None:
+    verdict = {"reference": reference, "candidate": FIRST["candidate"]}
+    texts = {"reference": caption, "candidate": "x"}
+    read = NOVA_DESCRIPTION.check(verdict, texts)
+    assert (read is None) is (fault is None)
+    assert fault is None or f"no {fault} keyword" in str(read)
+
+
+def test_which_images_count_is_decided_without_the_judge() -> None:
+    """Whatever a judge lists of the references: the same images are in the mean, and an empty list is no way out of it."""
+    captions = [CAPTION, CAPTION, "Abscess.", "Qwertyism of the zxcv.", "Axial T2."]
+    eager = {**FIRST, "reference": said("abnormal", anatomy=["left"], sequence=["axial", "t2w"])}
+    for verdicts, clinical, modality in (
+        ([FIRST] * 5, 6 / 8, 4 / 5),
+        ([FIRST, LAZY, FIRST, FIRST, FIRST], 4 / 5 * 6 / 8, 2 / 3 * 4 / 5),
+        ([FIRST, FIRST, LAZY, LAZY, LAZY], 2 / 5 * 6 / 8, 2 / 3 * 4 / 5),
+        ([FIRST, FIRST, eager, LAZY, FIRST], 3 / 5 * 6 / 8, 4 / 5),
+        ([{name: said("abnormal") for name in FIRST}] * 5, 0.0, 0.0),
+    ):
+        items = [item_of(caption, "x", verdict) for caption, verdict in zip(captions, verdicts, strict=True)]
+        values = values_of(description_judged(), findings_metrics(None), items)
+        assert values["clinical_f1"] == pytest.approx(clinical)
+        assert values["modality_f1"] == pytest.approx(modality)
 
 
 def test_negation_makes_another_keyword() -> None:

@@ -77,7 +77,25 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
 
 
-NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, max_tokens=2048)
+def check(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> str | None:
+    """Return which kind of keyword the reference's lists lack altogether, although the word list finds some in the text; None for none.
+
+    Such a verdict says nothing of the answer. Without this, a judge who lists nothing would make every answer wrong.
+
+    >>> said = dict.fromkeys(CATEGORIES, ()) | {"anatomy": ["thalamus"], "label": "abnormal"}
+    >>> check({"reference": said}, {"reference": "Axial T2: thalamus."})
+    'no modality keyword of the reference is listed, and the word list finds 2'
+    >>> check({"reference": said}, {"reference": "Thalamus."})
+    """
+    text = "".join(char for char in texts["reference"] if char.isspace() or char.isprintable())
+    known, listed = extract_findings(text), findings_of(verdict["reference"])
+    for kind in ("clinical", "modality"):
+        if getattr(known, kind) and not getattr(listed, kind):
+            return f"no {kind} keyword of the reference is listed, and the word list finds {len(getattr(known, kind))}"
+    return None
+
+
+NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, check, max_tokens=4096)
 
 
 def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:
@@ -131,10 +149,10 @@ def findings_of(said: Mapping[str, Any]) -> Findings:
 
 
 def reference_by_rule(sample: Sample) -> Findings:
-    """Return how much a reference says where no judge was asked about it: what an answer without a word has missed.
+    """Return how much a reference says without a judge: what an answer without a word has missed, and in which means the image counts.
 
-    From the word list. It matches nothing, since such an answer has no keyword; it says how much the silence weighs in the forms that are
-    pooled. A reference of which the list knows no clinical word weighs as one keyword.
+    From the word list. It matches nothing; it says how much silence weighs in the forms that are pooled, and that an image counts for
+    every judge and every model alike. A reference of which the list knows no clinical word weighs as one keyword.
     """
     found = extract_findings(reference_text(sample))
     if found.clinical or found.abnormal is None:
@@ -142,8 +160,8 @@ def reference_by_rule(sample: Sample) -> Findings:
     return dataclasses.replace(found, keywords=found.keywords | {reference_text(sample).casefold()})
 
 
-def _row(reference: Findings, predicted: Findings) -> Row:
-    row: dict[str, Any] = dict(findings_row(reference, predicted, None))
+def _row(reference: Findings, predicted: Findings, by_rule: Findings | None = None) -> Row:
+    row: dict[str, Any] = dict(findings_row(reference, predicted, None, by_rule=by_rule))
     known = reference.abnormal is not None
     for whose, found in (("true", reference), ("predicted", predicted)):
         for kind, words in (("clinical", found.clinical), ("modality", found.modality)):
@@ -165,10 +183,14 @@ def description_judged() -> Scorer:
 
     def rows(items: Iterable[Item]) -> Iterator[Row]:
         for item in items:
+            by_rule = reference_by_rule(item.sample)
             if item.verdict is None:
-                yield _row(reference_by_rule(item.sample), _SILENT)
+                yield _row(by_rule, _SILENT)
             else:
-                yield _row(findings_of(item.verdict["reference"]), findings_of(item.verdict["candidate"]))
+                reference, candidate = (
+                    findings_of(item.verdict[whose]) for whose in ("reference", "candidate")
+                )
+                yield _row(reference, candidate, by_rule)
 
     def bounds(sample: Sample) -> tuple[Row, Row]:
         reference = reference_by_rule(sample)
