@@ -24,6 +24,9 @@ ERRORS = (
     "missing_comparison",
 )
 
+MAX_REPORT_WORDS = 400
+"""Words of a report that are judged, twice what is asked for; and the highest count: no report states more findings than it has words."""
+
 RUBRIC = f"""You compare a candidate report with a reference report on the same medical image or examination. `reference` is taken to be true and
 complete. Count which findings both state, and which errors `candidate` makes.
 
@@ -48,13 +51,14 @@ stands in one of the two, never in both. A report about something else has no ma
 reference. Statements in the reference that no image shows (history, medication, appointments) are no findings.
 
 Answer:
-- reason: the matched findings and the errors in a few words each, before you count
+- reason: the matched findings and the errors in a few words each, before you count; at most 150 words, so where there are more than a
+  few, name the kind and their number only
 - matched_findings, significant_errors, insignificant_errors: whole numbers, 0 where there is none"""
 
-_COUNT = {"type": "integer", "minimum": 0, "maximum": 50}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": MAX_REPORT_WORDS}
 _COUNTS = closed(**dict.fromkeys(ERRORS, _COUNT))
 SCHEMA = closed(
-    reason={"type": "string", "maxLength": 1500},
+    reason={"type": "string", "maxLength": 2400},
     matched_findings=_COUNT,
     significant_errors=_COUNTS,
     insignificant_errors=_COUNTS,
@@ -66,10 +70,13 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     answer, reference = answer_text(prediction), reference_text(sample)
     if not has_words(answer) or not has_words(reference):
         return None
-    return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
+    return {
+        "reference": reference_shown(reference),
+        "candidate": candidate_shown(answer, words=MAX_REPORT_WORDS),
+    }
 
 
-GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=1536)
+GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=3072)
 
 
 def green_of(matched: int, significant: int) -> float:

@@ -35,7 +35,7 @@ Odd numbers lie between. Statements beyond the reference cost nothing unless the
 side by side scores at most 4. For a question that is answered by yes or no, the wrong one scores 0 whatever is said besides.
 
 Answer:
-- reason: one or two sentences on what agrees and what does not
+- reason: one or two sentences on what agrees and what does not, at most 50 words
 - score: the number"""
 
 REPORT_RUBRIC = f"""You grade a report on a medical image. `reference` is what the responsible clinician wrote about the patient and is taken to
@@ -56,11 +56,11 @@ Score, a whole number from 0 to {SCALE}:
 Odd numbers lie between. A candidate that calls a diseased eye healthy, or a healthy one diseased, scores at most 2.
 
 Answer:
-- reason: one or two sentences on what agrees and what does not
+- reason: one or two sentences on what agrees and what does not, at most 50 words
 - score: the number"""
 
 SCHEMA = closed(
-    reason={"type": "string", "maxLength": 400}, score={"type": "integer", "minimum": 0, "maximum": SCALE}
+    reason={"type": "string", "maxLength": 800}, score={"type": "integer", "minimum": 0, "maximum": SCALE}
 )
 
 

@@ -25,6 +25,13 @@ __all__ = ["CATEGORIES", "NOVA_DESCRIPTION", "description_judged", "findings_of"
 
 CATEGORIES = ("anatomy", "imaging", "disease", "negated", "sequence")
 
+MAX_CAPTION = 1_200
+"""Characters of an answer that are judged; one to three sentences were asked for."""
+MAX_KEYWORDS = 80
+"""Words of an answer that are judged, and keywords that one of its lists holds: so that a caption that names everything has lists that a
+judge can write down. It then has many keywords and few right ones; without the bound it would be unjudged, and leave the mean."""
+_STOP = 40
+
 RUBRIC = f"""You compare two captions of the same slice of a brain MRI: `reference`, by a radiologist, and `candidate`. Do not grade them. List
 what each says, as keywords, and in such a way that the two lists can be compared string by string.
 
@@ -37,8 +44,9 @@ concept from one caption to the other, and infer nothing: "lesion" does not say 
 - disease: diagnoses, suspected ones too
 - negated: anything of the three categories above that is said to be absent, with the negation in the keyword: "no edema"
 - sequence: sequence, weighting and plane
-A category of which a caption says nothing is an empty list. Words about the patient, the course, the comparison of captions or the answer
-itself are no keywords.
+A category of which a caption says nothing is an empty list. No list needs more than {_STOP} keywords: take the first {_STOP} and stop.
+A keyword has at most 60 characters, a disease 100; write a longer name as its usual abbreviation. Words about the patient, the course, the
+comparison of captions or the answer itself are no keywords.
 
 Step 2. Bring all keywords to one standard form:
 - lower case, singular, American spelling, no articles; abbreviations spelled out where the long form is the usual one
@@ -53,11 +61,18 @@ Step 2. Bring all keywords to one standard form:
 Step 3. Label each caption. "abnormal": it affirms at least one abnormal finding or disease. "normal": it says that the slice is normal or
 names nothing abnormal. For the candidate there is "neither": it says nothing about a brain image at all."""
 
-_WORDS = {"type": "array", "maxItems": 30, "items": {"type": "string", "minLength": 1, "maxLength": 60}}
-_LISTS = dict.fromkeys(CATEGORIES, _WORDS)
+
+def _lists(most: int) -> dict[str, Any]:
+    def listed(length: int) -> dict[str, Any]:
+        words = {"type": "string", "minLength": 1, "maxLength": length}
+        return {"type": "array", "maxItems": most, "items": words}
+
+    return {category: listed(100 if category == "disease" else 60) for category in CATEGORIES}
+
+
 SCHEMA = closed(
-    reference=closed(**_LISTS, label={"enum": ["normal", "abnormal"]}),
-    candidate=closed(**_LISTS, label={"enum": ["normal", "abnormal", "neither"]}),
+    reference=closed(**_lists(_STOP), label={"enum": ["normal", "abnormal"]}),
+    candidate=closed(**_lists(MAX_KEYWORDS), label={"enum": ["normal", "abnormal", "neither"]}),
 )
 
 _WEIGHTED = re.compile(r"t([12])(?:[ -]?w(?:i|eighted)?)?(?:[ -](?:images?|imaging|sequence|mri?))?")
@@ -74,7 +89,8 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     answer, reference = answer_text(prediction), reference_text(sample)
     if not has_words(answer) or not has_words(reference):
         return None
-    return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
+    candidate = candidate_shown(answer, characters=MAX_CAPTION, words=MAX_KEYWORDS)
+    return {"reference": reference_shown(reference), "candidate": candidate}
 
 
 def check(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> str | None:
