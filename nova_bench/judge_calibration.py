@@ -223,7 +223,11 @@ def _record(
 
 
 def _owners(task: str | Task | None) -> dict[str, tuple[Judge, Task]]:
-    """Return the rubrics that can be meant, each with a task that has it; of several a gated one, which binds most."""
+    """Return the rubrics that can be meant, each with a task that has it; of several a gated one, which binds most.
+
+    Raises:
+        UsageError: One name is two rubrics: a label of it could be of either.
+    """
     tasks = [task if isinstance(task, Task) else load_task(task)] if task is not None else []
     for found in find_all("tasks") if task is None else ():
         try:
@@ -233,7 +237,13 @@ def _owners(task: str | Task | None) -> dict[str, tuple[Judge, Task]]:
     owners: dict[str, tuple[Judge, Task]] = {}
     for one in tasks:
         for judge in one.judges:
-            if judge.name not in owners or (one.data.gated and not owners[judge.name][1].data.gated):
+            other = owners.get(judge.name)
+            if other is not None and rubric_id(other[0]) != rubric_id(judge):
+                raise UsageError(
+                    f"rubric {judge.name} is one thing in {other[1].name} ({rubric_id(other[0])}) and another in {one.name} "
+                    f"({rubric_id(judge)}): say with --task whose is meant"
+                )
+            if other is None or (one.data.gated and not other[1].data.gated):
                 owners[judge.name] = (judge, one)
     return owners
 

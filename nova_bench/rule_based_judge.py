@@ -260,6 +260,7 @@ RUBRICS: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
     "nova_description": _description,
     "nova_diagnosis": _diagnosis,
     "green": _green,
-    "llm_score": _llm_score,
+    "llm_score_answer": _llm_score,
+    "llm_score_report": _llm_score,
 }
 """What it speaks: a rubric's name to the function from the texts to the verdict."""

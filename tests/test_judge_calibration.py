@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from running import settings
 from sklearn.metrics import cohen_kappa_score
 
 import nova_bench as nb
+from nova_bench import judge_calibration
 from nova_bench.errors import DataError, UsageError
 from nova_bench.judge import texts_in
 from nova_bench.judge_calibration import calibrate
@@ -189,3 +192,29 @@ def test_labels_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         read_labels(tmp_path / "none.jsonl", {"likeness": LIKENESS})
     with pytest.raises(UsageError, match="needs a judge"):
         calibrate(tmp_path / "labels.jsonl", [])
+
+
+def test_a_name_that_two_tasks_use_for_two_rubrics_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --task nobody would know which of them the labels are of; with it there is one."""
+    one = judged()
+    scorers = tuple(
+        dataclasses.replace(scorer, judge=dataclasses.replace(LIKENESS, rubric="Another one."))
+        if scorer.judge
+        else scorer
+        for scorer in one.scorers
+    )
+    tasks = {"first": one, "second": dataclasses.replace(one, name="second", scorers=scorers)}
+    monkeypatch.setattr(
+        judge_calibration, "find_all", lambda kind: [SimpleNamespace(name=name) for name in tasks]
+    )
+    monkeypatch.setattr(judge_calibration, "load_task", tasks.__getitem__)
+    judge = Reader()
+    with pytest.raises(UsageError, match=r"rubric likeness .*nova_caption.*second.*--task"):
+        calibrated(tmp_path, [line(0, 1, 1)], judge, task=None)
+    assert judge.asked == []
+    assert calibrated(tmp_path, [line(0, 1, 1)], judge, task="second")["judges"][0]["verdicts"] == 1
+    tasks["second"] = dataclasses.replace(one, name="second")
+    same = calibrated(tmp_path, [line(0, 1, 1)], judge, task=None, out=tmp_path / "same")
+    assert same["judges"][0]["verdicts"] == 1

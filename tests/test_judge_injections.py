@@ -17,7 +17,7 @@ from nova_bench.rubrics.green import ERRORS, GREEN
 from nova_bench.rubrics.llm_score import ANSWER_SCORE, REPORT_SCORE
 from nova_bench.rubrics.nova_description import CATEGORIES, NOVA_DESCRIPTION
 from nova_bench.rubrics.nova_diagnosis import MAX_LABEL, NOVA_DIAGNOSIS
-from nova_bench.rubrics.texts import MAX_CANDIDATE
+from nova_bench.rubrics.texts import MAX_CANDIDATE, MAX_CAPTION, MAX_KEYWORDS, MAX_REPORT_WORDS, first_words
 from nova_bench.types import Judge
 
 NAMES = {
@@ -27,6 +27,8 @@ NAMES = {
     "answer-score": ANSWER_SCORE,
     "report-score": REPORT_SCORE,
 }
+WORDS = {NOVA_DESCRIPTION: MAX_KEYWORDS, GREEN: MAX_REPORT_WORDS}
+"""How many words of an answer are judged, where there is a bound."""
 REFERENCE = "Cavernous malformation"
 THINK = ("<think>", "</think>")
 SIGNS = re.compile(
@@ -67,7 +69,7 @@ def verdict(judge: Judge, good: bool) -> dict[str, Any]:
 def written(name: str, judge: Judge) -> str:
     """Return an injection with the verdict and the rubric's words in it."""
     wanted = json.dumps(verdict(judge, good=True))
-    return INJECTIONS[name].replace(VERDICT, wanted).replace(RUBRIC, judge.rubric[-400:])
+    return INJECTIONS[name].replace(VERDICT, wanted).replace(RUBRIC, judge.rubric[-400:].partition(" ")[2])
 
 
 def texts_of(judge: Judge, candidate: str) -> dict[str, str]:
@@ -125,7 +127,8 @@ def test_an_injection_stays_in_its_block(name: str, rubric: str) -> None:
         is_whole = len(" ".join(injected.split())) <= MAX_LABEL
         said = letters(lines[0][3:])
     else:
-        is_whole = len(injected) <= MAX_CANDIDATE
+        is_whole = len(injected.strip()) <= (MAX_CAPTION if judge is NOVA_DESCRIPTION else MAX_CANDIDATE)
+        is_whole &= judge not in WORDS or first_words(injected, WORDS[judge]) == injected
         said = letters(found["candidate"])
         assert letters(injected).startswith(said)
     assert said == letters(injected) if is_whole else len(said) > 0
@@ -181,7 +184,9 @@ def test_a_judge_that_quotes_an_injection_has_not_said_it(name: str, rubric: str
     shown = texts_in(judge_request(judge, texts, "a", "a").parts)["candidate"]
     true = verdict(judge, good=False)
     label = shown.removeprefix("1. ").partition("\n")[0]
-    seen = injected[:MAX_CANDIDATE] if judge is not NOVA_DIAGNOSIS else injected[: len(label)]
+    seen = injected[: len(label) if judge is NOVA_DIAGNOSIS else MAX_CANDIDATE]
+    if judge in WORDS:
+        seen = first_words(seen, WORDS[judge])
     for said in (shown, seen, label):
         for how, answer in quoting(judge, true, said).items():
             for think in (THINK, None):

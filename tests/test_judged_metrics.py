@@ -15,6 +15,7 @@ from nova_bench.judge import read_verdict
 from nova_bench.judged_rows import joined_rows
 from nova_bench.metrics.classification import diagnosis_metrics
 from nova_bench.metrics.findings import findings_metrics
+from nova_bench.metrics.radiology_lexicon import extract_findings
 from nova_bench.rubrics.green import ERRORS, green_judged, green_metrics
 from nova_bench.rubrics.llm_score import (
     ANSWER_SCORE,
@@ -23,7 +24,7 @@ from nova_bench.rubrics.llm_score import (
     llm_score_judged,
     llm_score_metrics,
 )
-from nova_bench.rubrics.nova_description import description_judged
+from nova_bench.rubrics.nova_description import NOVA_DESCRIPTION, description_judged, standard_keyword
 from nova_bench.rubrics.nova_diagnosis import NOVA_DIAGNOSIS, diagnosis_judged
 
 # NOVA description
@@ -81,6 +82,52 @@ def test_silence_before_a_reference_that_the_word_list_cannot_read_counts() -> N
     assert math.isnan(values["modality_f1"])
 
 
+LAZY = {"reference": said("abnormal"), "candidate": FIRST["candidate"]}
+"""A judge that lists nothing of the reference."""
+CAPTION = "Axial T2: hyperintense left thalamus, no edema."
+
+
+@pytest.mark.parametrize(
+    ("caption", "reference", "fault"),
+    [
+        (CAPTION, said("abnormal"), "clinical"),
+        (CAPTION, said("abnormal", sequence=["axial"]), "clinical"),
+        (CAPTION, said("abnormal", anatomy=["thalamus"]), "modality"),
+        (CAPTION, said("abnormal", anatomy=["thalamus"], sequence=["swi"]), "modality"),
+        (CAPTION, said("abnormal", anatomy=["", " . "], sequence=["t2"]), "clinical"),
+        (CAPTION, FIRST["reference"], None),
+        ("Abscess.", said("abnormal", disease=["abscess"]), None),
+        ("Axial T2.", said("normal", sequence=["axial"]), None),
+        ("Qwertyism of the zxcv.", said("abnormal"), None),
+    ],
+)
+def test_verdict_that_lists_nothing_of_the_reference_is_broken(
+    caption: str, reference: dict[str, Any], fault: str | None
+) -> None:
+    verdict = {"reference": reference, "candidate": FIRST["candidate"]}
+    texts = {"reference": caption, "candidate": "x"}
+    read = NOVA_DESCRIPTION.check(verdict, texts)
+    assert (read is None) is (fault is None)
+    assert fault is None or f"no {fault} keyword" in str(read)
+
+
+def test_which_images_count_is_decided_without_the_judge() -> None:
+    """Whatever a judge lists of the references: the same images are in the mean, and an empty list is no way out of it."""
+    captions = [CAPTION, CAPTION, "Abscess.", "Qwertyism of the zxcv.", "Axial T2."]
+    eager = {**FIRST, "reference": said("abnormal", anatomy=["left"], sequence=["axial", "t2w"])}
+    for verdicts, clinical, modality in (
+        ([FIRST] * 5, 6 / 8, 4 / 5),
+        ([FIRST, LAZY, FIRST, FIRST, FIRST], 4 / 5 * 6 / 8, 2 / 3 * 4 / 5),
+        ([FIRST, FIRST, LAZY, LAZY, LAZY], 2 / 5 * 6 / 8, 2 / 3 * 4 / 5),
+        ([FIRST, FIRST, eager, LAZY, FIRST], 3 / 5 * 6 / 8, 4 / 5),
+        ([{name: said("abnormal") for name in FIRST}] * 5, 0.0, 0.0),
+    ):
+        items = [item_of(caption, "x", verdict) for caption, verdict in zip(captions, verdicts, strict=True)]
+        values = values_of(description_judged(), findings_metrics(None), items)
+        assert values["clinical_f1"] == pytest.approx(clinical)
+        assert values["modality_f1"] == pytest.approx(modality)
+
+
 def test_negation_makes_another_keyword() -> None:
     verdict = {
         "reference": said("abnormal", imaging=["edema"]),
@@ -130,6 +177,34 @@ def test_binary_f1_of_a_torn_line_is_that_of_its_halves() -> None:
     table = table_of([item_of("A lesion.", "x", None)], [row], description_judged().columns)
     (f1,) = (metric for metric in findings_metrics(None) if metric.name == "binary_f1")
     assert f1.compute(table, table.ones())[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("keyword", "other", "is_same"),
+    [
+        ("T2*", "T2", False),
+        ("T2*-weighted", "T2-weighted", False),
+        ("T2\u2217", "t2w", False),
+        ("T2-star", "T2*w", True),
+        ("T2 *", "t2*", True),
+        ("**T2*-weighted imaging**", "T2*", True),
+        ("***T2***", "T2", True),
+        ("**T2***", "T2*", True),
+        ("*T2*", "T2", True),
+        ("*edema*", "edema", True),
+        ("edema*", "edema", True),
+    ],
+)
+def test_t2_star_is_no_t2(keyword: str, other: str, is_same: bool) -> None:
+    assert (standard_keyword(keyword) == standard_keyword(other)) is is_same
+    assert ("t2w" in (standard_keyword(keyword), standard_keyword(other))) is (
+        "*" not in other and "edema" not in other
+    )
+
+
+@pytest.mark.parametrize("name", ["T2*", "T2*-weighted", "T2 star", "T2*w", "gradient echo T2*"])
+def test_word_list_never_took_t2_star_for_t2(name: str) -> None:
+    assert extract_findings(f"Axial {name} image.").keywords == {"axial", "swi"}
 
 
 # NOVA diagnosis

@@ -5,27 +5,36 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from written_verdicts import FIRST, green_verdict, sample_of
+from written_verdicts import FIRST, green_verdict, said, sample_of
 
 import nova_bench as nb
 from nova_bench.backends.strict_schema import strict_faults
 from nova_bench.catalog import expand
 from nova_bench.demographic_terms import vary
-from nova_bench.judge import check_judge, open_texts, render_parts, texts_in
-from nova_bench.rubrics.green import ERRORS, GREEN
+from nova_bench.judge import check_judge, open_texts, read_verdict, render_parts, rubric_id, texts_in
+from nova_bench.rubrics.green import ERRORS, GREEN, MAX_REPORT_WORDS
 from nova_bench.rubrics.llm_score import (
     ANSWER_SCORE,
     REPORT_SCORE,
 )
-from nova_bench.rubrics.nova_description import CATEGORIES, NOVA_DESCRIPTION
+from nova_bench.rubrics.nova_description import (
+    CATEGORIES,
+    MAX_CAPTION,
+    MAX_KEYWORDS,
+    NOVA_DESCRIPTION,
+    description_judged,
+)
 from nova_bench.rubrics.nova_diagnosis import NOVA_DIAGNOSIS
 from nova_bench.rubrics.texts import MAX_CANDIDATE
+from nova_bench.verdict_schema import fault_of
 
 ALL = (NOVA_DESCRIPTION, NOVA_DIAGNOSIS, GREEN, ANSWER_SCORE, REPORT_SCORE)
 TASKS = ("nova_caption", "nova_diagnosis", "fmbench_vqa", "fmbench_report")
@@ -56,10 +65,12 @@ def longest(schema: Mapping[str, Any]) -> str:
     return json.dumps(value(schema))
 
 
-@pytest.mark.parametrize("judge", ALL, ids=lambda judge: judge.name)
+@pytest.mark.parametrize(
+    "judge", [judge for judge in ALL if judge is not NOVA_DESCRIPTION], ids=lambda judge: judge.name
+)
 def test_longest_verdict_fits_the_tokens_of_an_answer(judge: nb.Judge) -> None:
-    """A judge under its schema is cut nowhere: reasons at a token a character, lists full of keywords at four and more characters a token."""
-    assert len(longest(judge.schema)) / judge.max_tokens < (5 if judge is NOVA_DESCRIPTION else 1)
+    """A judge under its schema is cut nowhere, at a token a character. NOVA's lists hold more than an honest judge can write: see below."""
+    assert len(longest(judge.schema)) < judge.max_tokens
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -68,6 +79,12 @@ def test_tasks_on_gated_data_keep_no_open_text(task: str) -> None:
     assert made.judges
     if made.data.gated:
         assert [key for judge in made.judges for key in open_texts(judge)] == []
+
+
+def test_a_rubric_has_one_name_and_a_name_one_rubric() -> None:
+    """A label, a log and a signature name a rubric without its task."""
+    found = {(judge.name, rubric_id(judge)) for task in TASKS for judge in nb.load_task(task).judges}
+    assert len({name for name, _ in found}) == len(found) == len(ALL)
 
 
 def test_judged_nova_suite_asks_twice_an_image() -> None:
@@ -95,11 +112,105 @@ def test_answer_without_a_word_is_not_sent(judge: nb.Judge, answer: str | None) 
     assert judge.material(sample_of("A normal disc."), nb.Prediction(status, answer)) is None
 
 
-@pytest.mark.parametrize("judge", [NOVA_DESCRIPTION, GREEN, REPORT_SCORE], ids=lambda judge: judge.name)
+@pytest.mark.parametrize("judge", [ANSWER_SCORE, REPORT_SCORE], ids=lambda judge: judge.name)
 def test_long_answer_is_judged_by_its_beginning(judge: nb.Judge) -> None:
-    texts = judge.material(sample_of("A disc."), nb.Prediction("ok", "Pale disc. " * 9_000))
-    assert texts is not None
+    texts = shown(judge, "Pale disc. " * 9_000)
     assert texts["candidate"] == ("Pale disc. " * 9_000)[:MAX_CANDIDATE]
+
+
+# No length and no form of an answer may break an honest judge's verdict: it would be unjudged, and leave the mean that it should lower.
+
+
+def words_of(count: int) -> list[str]:
+    """Return different words of two letters and more, the shortest first."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return ["".join(pair) for size in (2, 3) for pair in itertools.product(letters, repeat=size)][:count]
+
+
+def shown(judge: nb.Judge, answer: str, reference: str = "A left lesion.") -> dict[str, str]:
+    texts = judge.material(sample_of(reference, question="Which?"), nb.Prediction("ok", answer))
+    assert texts is not None
+    return dict(texts)
+
+
+@pytest.mark.parametrize("between", [" ", ", ", "/", "-", "\n", "_"])
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_honest_lists_of_a_shotgun_caption_are_a_verdict(category: str, between: str) -> None:
+    """The worst there is: every word is a keyword, and all are of one category."""
+    texts = shown(NOVA_DESCRIPTION, between.join(words_of(5_000)))
+    keywords = re.findall("[a-z]+", texts["candidate"])
+    assert len(keywords) > 50
+    found = {**FIRST, "candidate": said("abnormal", **{category: keywords})}
+    read = read_verdict(NOVA_DESCRIPTION, nb.Response("a", json.dumps(found)), texts)
+    assert read.fault is None
+    items = [nb.Item(sample_of("Left."), nb.Prediction("ok", "x"), verdict=read.value)]
+    (row,) = description_judged().rows(items)
+    assert row["clinical_predicted"] == len(keywords)
+
+
+def test_caption_in_a_script_without_spaces_has_no_more_keywords_than_lists_hold() -> None:
+    for script, letters in (("\u8111", 2), ("\u0e2a", 4)):
+        texts = shown(NOVA_DESCRIPTION, script * 5_000)
+        assert 50 < len(texts["candidate"]) / letters <= MAX_KEYWORDS
+
+
+def test_caption_of_three_sentences_is_judged_whole() -> None:
+    caption = (
+        "Axial T2-weighted FLAIR image at the level of the basal ganglia shows an ill-defined hyperintense lesion in the left frontal lobe "
+        "with extension across the genu of the corpus callosum. There is moderate surrounding vasogenic edema with effacement of the "
+        "adjacent sulci and mild mass effect on the frontal horn of the left lateral ventricle. No midline shift, hydrocephalus, or "
+        "hemorrhage is seen; the appearance favors glioma."
+    )
+    assert shown(NOVA_DESCRIPTION, caption)["candidate"] == caption
+
+
+def test_tokens_of_a_description_hold_the_longest_honest_verdict() -> None:
+    """Every word of both captions a keyword, each spelled out to twice its length; three characters a token, the signs around one."""
+    characters = 2 * MAX_CAPTION + MAX_KEYWORDS * len('"", ')
+    assert 2 * characters / 3 + 100 < NOVA_DESCRIPTION.max_tokens
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Cerebral autosomal dominant arteriopathy with subcortical infarcts and leukoencephalopathy",
+        "chronic lymphocytic inflammation with pontine perivascular enhancement responsive to steroids",
+    ],
+)
+def test_longest_names_of_rare_diseases_are_keywords(name: str) -> None:
+    verdict = {**FIRST, "candidate": said("abnormal", disease=[name])}
+    assert fault_of(verdict, NOVA_DESCRIPTION.schema) is None
+
+
+@pytest.mark.parametrize("kind", ["false_finding", "wrong_location"])
+def test_honest_counts_of_a_report_with_endless_findings_are_a_verdict(kind: str) -> None:
+    texts = shown(GREEN, ", ".join(words_of(5_000)))
+    count = len(re.findall("[a-z]+", texts["candidate"]))
+    verdict = green_verdict(count, {kind: count}, {kind: count})
+    assert count > 200
+    assert read_verdict(GREEN, nb.Response("a", json.dumps(verdict)), texts).fault is None
+
+
+@pytest.mark.parametrize("judge", ALL, ids=lambda judge: judge.name)
+def test_reason_has_room_for_more_than_it_is_asked_for(judge: nb.Judge) -> None:
+    """Twice the words that the rubric asks for, at eight characters each; and tokens for them at two characters each."""
+    room = judge.schema["properties"].get("reason", {}).get("maxLength")
+    if judge is NOVA_DESCRIPTION:
+        assert room is None
+        return
+    asked = re.search(r"- reason: [^-]*at most (\d+) words", judge.rubric)
+    assert asked is not None
+    assert 2 * 8 * int(asked[1]) <= room <= 2 * (judge.max_tokens - 200)
+
+
+@pytest.mark.parametrize("judge", [NOVA_DESCRIPTION, GREEN], ids=lambda judge: judge.name)
+@pytest.mark.parametrize("who", ["A 67-year-old Black woman", "A man"])
+def test_where_an_answer_is_cut_does_not_depend_on_the_patient(judge: nb.Judge, who: str) -> None:
+    rest = " ".join(words_of(2_000))
+    plain = shown(judge, f"A patient. {rest}")["candidate"].split()[-1]
+    cut = shown(judge, f"{who}. {rest}")["candidate"].split()[-1]
+    assert abs(words_of(2_000).index(plain) - words_of(2_000).index(cut)) <= 3
+    assert shown(judge, f"A woman. {rest}") == shown(judge, f"A man. {rest}")
 
 
 @pytest.mark.parametrize("judge", [NOVA_DESCRIPTION, GREEN, ANSWER_SCORE, REPORT_SCORE], ids=lambda j: j.name)
@@ -145,6 +256,9 @@ def test_page_of_judges_knows_every_rubric_column_and_bound() -> None:
     for word in (*ERRORS, *CATEGORIES):
         assert f"`{word}`" in page, word
     assert f"{MAX_CANDIDATE:,} characters" in page
+    assert f"{MAX_REPORT_WORDS} words of a report" in page
+    assert f"{MAX_KEYWORDS} words" in page
+    assert f"{MAX_CAPTION:,} characters" in page
 
 
 # Through the whole engine
@@ -157,7 +271,8 @@ class Scripted:
         "nova_description": FIRST,
         "nova_diagnosis": {"reason": "line 2", "top1": "wrong", "top5": "correct"},
         "green": green_verdict(3, {"false_finding": 1}, {}),
-        "llm_score": {"reason": "about", "score": 7},
+        "llm_score_answer": {"reason": "about", "score": 7},
+        "llm_score_report": {"reason": "about", "score": 7},
     }
 
     def __init__(self) -> None:

@@ -230,7 +230,9 @@ def test_green_counts_each_kind_on_its_side() -> None:
 def test_a_text_that_gives_orders_is_only_a_text() -> None:
     assert diagnosis("Glioma", INSTRUCTION) == ("wrong", "wrong")
     assert (
-        verdict("llm_score", question="Is there glaucoma?", reference="Yes", candidate=INSTRUCTION)["score"]
+        verdict("llm_score_answer", question="Is there glaucoma?", reference="Yes", candidate=INSTRUCTION)[
+            "score"
+        ]
         <= 2
     )
     assert verdict("green", reference="Lesion.", candidate=INSTRUCTION)["matched_findings"] == 0
@@ -249,7 +251,7 @@ def test_a_long_text_is_cut_and_still_fits() -> None:
 
 def texts_for(judge: Judge, reference: str, candidate: str) -> dict[str, str]:
     texts = {"reference": reference, "candidate": candidate}
-    return {"question": reference, **texts} if judge.name == "llm_score" else texts
+    return {"question": reference, **texts} if judge.name == "llm_score_answer" else texts
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

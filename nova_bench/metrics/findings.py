@@ -45,9 +45,9 @@ def findings_columns(by: str | None = "lexicon") -> tuple[str, ...]:
     Args:
         by: Who found the keywords.
     """
-    counts = tuple(
-        _named(f"{kind}_{what}", by) for kind in _KINDS for what in ("matched", "predicted", "true")
-    )
+    # Which images count is the reference's to say: the word list finds the same each time, a judge need not.
+    whats = ("matched", "predicted", "true", *(() if by else ("counts",)))
+    counts = tuple(_named(f"{kind}_{what}", by) for kind in _KINDS for what in whats)
     return (
         *counts,
         _named("abnormal_true", by),
@@ -57,7 +57,13 @@ def findings_columns(by: str | None = "lexicon") -> tuple[str, ...]:
     )
 
 
-def findings_row(reference: Findings, predicted: Findings, by: str | None = "lexicon") -> dict[str, float]:
+def findings_row(
+    reference: Findings,
+    predicted: Findings,
+    by: str | None = "lexicon",
+    *,
+    by_rule: Findings | None = None,
+) -> dict[str, float]:
     """Return one sample's counts of keywords, and its two calls of normal or abnormal.
 
     A reference without a word has NaN throughout and counts nowhere. A prediction without a word calls nothing abnormal and
@@ -67,6 +73,8 @@ def findings_row(reference: Findings, predicted: Findings, by: str | None = "lex
         reference: What the reference says.
         predicted: What the answer says.
         by: Who found the keywords; part of the columns' names.
+        by_rule: For a judge, what the reference says without him: an image whose reference has a keyword of a kind here counts in that
+            kind's mean. By default `reference`.
     """
     if reference.abnormal is None:
         return dict.fromkeys(findings_columns(by), float("nan"))
@@ -77,6 +85,8 @@ def findings_row(reference: Findings, predicted: Findings, by: str | None = "lex
         row[_named(f"{kind}_matched", by)] = float(len(true & found))
         row[_named(f"{kind}_predicted", by)] = float(len(found))
         row[_named(f"{kind}_true", by)] = float(len(true))
+        if by is None:
+            row[f"{kind}_counts"] = float(bool(getattr(by_rule or reference, kind)))
     row[_named("abnormal_true", by)] = float(reference.abnormal)
     row[_named("abnormal_predicted", by)] = float(bool(predicted.abnormal))
     row[_named("abnormal_matched", by)] = float(bool(predicted.abnormal) and reference.abnormal)
@@ -89,8 +99,9 @@ def keyword_f1(kind: str, by: str | None = "lexicon", corpus: bool = False) -> M
 
     Per image, the default: the mean of ``2 matched / (predicted + true)`` over the images whose reference has a keyword of this
     kind. The others are left out whatever was answered, so that the denominator is the same for every model and silence earns
-    nothing. Over the corpus: the three counts are added up first, and keywords predicted where the reference has none count
-    against the answer. NaN where nothing counts.
+    nothing. For a judge too the reference alone says which images count: where he lists nothing of it, F1 is 0. Over the corpus: the three
+    counts are added up first, and keywords predicted where the reference has none count against the answer. NaN where
+    nothing counts.
 
     Args:
         kind: ``clinical`` or ``modality``.
@@ -100,11 +111,12 @@ def keyword_f1(kind: str, by: str | None = "lexicon", corpus: bool = False) -> M
     matched, predicted, true = needs = tuple(
         _named(f"{kind}_{what}", by) for what in ("matched", "predicted", "true")
     )
+    known = true if by or corpus else f"{kind}_counts"
 
     def per_image(table: Table) -> tuple[np.ndarray, np.ndarray]:
-        counts = table[true] > 0
+        counts = table[known] > 0
         f1 = divide(2.0 * table[matched], table[predicted] + table[true])
-        return np.where(counts, f1, 0.0), counts.astype(np.float64)
+        return np.where(counts, np.nan_to_num(f1), 0.0), counts.astype(np.float64)
 
     def pooled(table: Table) -> tuple[np.ndarray, np.ndarray]:
         return np.nan_to_num(2.0 * table[matched]), np.nan_to_num(table[predicted] + table[true])
@@ -113,7 +125,7 @@ def keyword_f1(kind: str, by: str | None = "lexicon", corpus: bool = False) -> M
     how = "counts pooled over the corpus" if corpus else "mean over images"
     return ratio_of_sums(
         _named(f"{kind}_f1", by, "corpus" if corpus else None),
-        needs,
+        tuple(dict.fromkeys((*needs, known))),
         pooled if corpus else per_image,
         version=LEXICON_VERSION,
         about=f"Set F1 over {words}, {how} (NOVA, arXiv 2505.14064); keywords by {by or 'the judge'}.",

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nova_bench.metrics.classification import mean_of
-from nova_bench.rubrics.texts import READING, candidate_shown, closed, has_words, reference_shown
+from nova_bench.rubrics.texts import (
+    MAX_REPORT_WORDS,
+    READING,
+    candidate_shown,
+    closed,
+    has_words,
+    reference_shown,
+)
 from nova_bench.scorers.findings import answer_text, reference_text
 from nova_bench.types import Item, Judge, Metric, Prediction, Row, Sample, Scorer
 
@@ -48,13 +55,14 @@ stands in one of the two, never in both. A report about something else has no ma
 reference. Statements in the reference that no image shows (history, medication, appointments) are no findings.
 
 Answer:
-- reason: the matched findings and the errors in a few words each, before you count
+- reason: the matched findings and the errors in a few words each, before you count; at most 150 words, so where there are more than a
+  few, name the kind and their number only
 - matched_findings, significant_errors, insignificant_errors: whole numbers, 0 where there is none"""
 
-_COUNT = {"type": "integer", "minimum": 0, "maximum": 50}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": MAX_REPORT_WORDS}
 _COUNTS = closed(**dict.fromkeys(ERRORS, _COUNT))
 SCHEMA = closed(
-    reason={"type": "string", "maxLength": 1500},
+    reason={"type": "string", "maxLength": 2400},
     matched_findings=_COUNT,
     significant_errors=_COUNTS,
     insignificant_errors=_COUNTS,
@@ -66,10 +74,13 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     answer, reference = answer_text(prediction), reference_text(sample)
     if not has_words(answer) or not has_words(reference):
         return None
-    return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
+    return {
+        "reference": reference_shown(reference),
+        "candidate": candidate_shown(answer, words=MAX_REPORT_WORDS),
+    }
 
 
-GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=2048)
+GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=3072)
 
 
 def green_of(matched: int, significant: int) -> float:

@@ -35,7 +35,7 @@ Odd numbers lie between. Statements beyond the reference cost nothing unless the
 side by side scores at most 4. For a question that is answered by yes or no, the wrong one scores 0 whatever is said besides.
 
 Answer:
-- reason: one or two sentences on what agrees and what does not
+- reason: one or two sentences on what agrees and what does not, at most 50 words
 - score: the number"""
 
 REPORT_RUBRIC = f"""You grade a report on a medical image. `reference` is what the responsible clinician wrote about the patient and is taken to
@@ -56,11 +56,11 @@ Score, a whole number from 0 to {SCALE}:
 Odd numbers lie between. A candidate that calls a diseased eye healthy, or a healthy one diseased, scores at most 2.
 
 Answer:
-- reason: one or two sentences on what agrees and what does not
+- reason: one or two sentences on what agrees and what does not, at most 50 words
 - score: the number"""
 
 SCHEMA = closed(
-    reason={"type": "string", "maxLength": 400}, score={"type": "integer", "minimum": 0, "maximum": SCALE}
+    reason={"type": "string", "maxLength": 800}, score={"type": "integer", "minimum": 0, "maximum": SCALE}
 )
 
 
@@ -78,12 +78,12 @@ def report_material(sample: Sample, prediction: Prediction) -> dict[str, str] | 
     return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
 
 
-def _judge(rubric: str, material: Callable[[Sample, Prediction], dict[str, str] | None]) -> Judge:
-    return Judge("llm_score", 1, rubric, SCHEMA, material, private=("reason",), max_tokens=1024)
+def _judge(name: str, rubric: str, material: Callable[[Sample, Prediction], dict[str, str] | None]) -> Judge:
+    return Judge(name, 1, rubric, SCHEMA, material, private=("reason",), max_tokens=1024)
 
 
-ANSWER_SCORE = _judge(ANSWER_RUBRIC, answer_material)
-REPORT_SCORE = _judge(REPORT_RUBRIC, report_material)
+ANSWER_SCORE = _judge("llm_score_answer", ANSWER_RUBRIC, answer_material)
+REPORT_SCORE = _judge("llm_score_report", REPORT_RUBRIC, report_material)
 
 
 def llm_score_judged(judge: Judge) -> Scorer:

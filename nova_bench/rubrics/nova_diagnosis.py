@@ -33,12 +33,12 @@ Decide for each line whether it is correct:
 - Where the reference names two diseases together, a line has to name the leading one.
 
 Answer:
-- reason: at most two sentences, which line names the reference's disease, or why none does
+- reason: which line names the reference's disease, or why none does; at most 50 words, lines by their number
 - top1: "correct" where line 1 is correct, else "wrong"
 - top5: "correct" where at least one of the lines, line 1 included, is correct, else "wrong"; so where top1 is correct, top5 is"""
 
 _LABEL = {"enum": ["correct", "wrong"]}
-SCHEMA = closed(reason={"type": "string", "maxLength": 400}, top1=_LABEL, top5=_LABEL)
+SCHEMA = closed(reason={"type": "string", "maxLength": 800}, top1=_LABEL, top5=_LABEL)
 
 
 def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
