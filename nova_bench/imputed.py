@@ -21,8 +21,8 @@ def imputed_tables(
 ) -> tuple[Table | None, Table | None]:
     """Return the tables in which each line that failed is the worst, and the best, possible answer.
 
-    In a judge's columns so is each without a verdict, be it to come or missing for good. Scorers without bounds leave
-    their columns out; a failed line without a known truth leaves no bounds at all.
+    In a judge's columns so is each without a verdict, be it to come or missing for good. Scorers without bounds leave their columns out; a
+    failed line without a known truth leaves no bounds at all.
 
     Args:
         whole: All lines.

@@ -223,7 +223,8 @@ def description_judged() -> Scorer:
         if not has_words(reference_text(sample)):  # nobody is asked: the row is known
             row = findings_row(Findings(frozenset(), None), _SILENT, None)
             return row, row
-        most = float(max(MOST_KEYWORDS, len(reference_by_rule(sample).keywords)))
+        by_rule = reference_by_rule(sample)
+        most = float(max(MOST_KEYWORDS, len(by_rule.keywords)))
         worst, best = dict.fromkeys(_SCALARS, 0.0), dict.fromkeys(_SCALARS, 1.0)
         for column in _SCALARS:
             if column.endswith(
@@ -232,6 +233,8 @@ def description_judged() -> Scorer:
                 worst[column] = best[column] = most
             elif column in ("clinical_matched", "modality_matched"):
                 best[column] = most
+        for kind in ("clinical", "modality"):  # which images count is known: the reference says it
+            worst[f"{kind}_counts"] = best[f"{kind}_counts"] = float(bool(getattr(by_rule, kind)))
         # A wrong call of abnormal: it adds to the denominator of the F1 and not to the numerator.
         return {**worst, "abnormal_predicted": 1.0}, best
 
