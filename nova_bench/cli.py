@@ -280,7 +280,8 @@ def _evaluate_each(
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from nova_bench.run import find_runs, open_run
+    from nova_bench.run import open_run
+    from nova_bench.run_folders import find_runs
 
     folders = [folder for given in parsed.runs for folder in find_runs(given)]
     runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]

@@ -2,16 +2,14 @@
 
 ``verdicts.jsonl`` is a log like that of the responses. A record counts where its id and the hash of its request are the same; the hash is
 of the first try, so that all tries of a verdict share it. A record holds a ``verdict``, or the ``fault`` that made it none, or an
-``error`` where no answer came. Of gated data it holds scores, counts and labels only: free text, the raw answer and the reasoning go to
-``private.jsonl``, which nobody but the owner can read and which no report, page or bundle takes.
+``error`` where no answer came. Of gated data it holds scores, counts and labels only: free text, the raw answer, the reasoning and the
+words of errors go to ``private.jsonl`` (`nova_bench.judge_privacy`), which no report, page or bundle takes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +17,8 @@ from typing import Any, NamedTuple
 
 from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
-from nova_bench.discreet import without_quotes
-from nova_bench.errors import LogError, UsageError
-from nova_bench.judge import TRIES, Verdict, rubric_id
+from nova_bench.judge import TRIES, Verdict, read_verdict, rubric_id
+from nova_bench.judge_privacy import PrivateFile, split_record
 from nova_bench.prices import Price
 from nova_bench.runlog import MANIFEST, Entry, RunLog, join_identity, read_manifest, record_of
 from nova_bench.signature import digest, request_hash
@@ -29,11 +26,6 @@ from nova_bench.types import Judge, Request, Response
 
 JUDGES = "judges"
 VERDICTS = "verdicts.jsonl"
-PRIVATE = "private.jsonl"
-
-_QUOTE_IN_ERROR = 24
-"""Characters in a row of what was asked, as in `nova_bench.discreet`."""
-_LONGEST_ERROR = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,23 +145,6 @@ def asked_judges(run: Path) -> list[Asked]:
     return [found[name] for name in sorted(found)]
 
 
-def is_judges(folder: Path) -> bool:
-    """Return whether a folder with a manifest is a judge's: it lies in ``judges`` in a run's folder."""
-    return folder.parent.name == JUDGES and (folder.parent.parent / MANIFEST).exists()
-
-
-def check_no_judge(folder: Path) -> None:
-    """Raise where a folder that was given as a run's is a judge's.
-
-    Raises:
-        UsageError: It is; the message has the run's.
-    """
-    if is_judges(folder.resolve()) and (folder / MANIFEST).exists():
-        raise UsageError(
-            f"{folder} holds a judge's verdicts; give the run's folder, {folder.resolve().parent.parent}"
-        )
-
-
 def _asked(folder: Path) -> Asked:
     manifest = read_manifest(folder)
     identity, start = manifest["identity"], manifest["starts"][-1]
@@ -229,7 +204,7 @@ class VerdictLog:
         """Model names as the vendor gave them, with how many verdicts came from each."""
         self._known: dict[tuple[str, bytes], Known] = {}
         self._log = RunLog(folder, append=append, name=VERDICTS)
-        self._private = -1
+        self._private = PrivateFile(folder)
         for entry, record in self._log.records():
             self._see(entry, record)
 
@@ -242,9 +217,7 @@ class VerdictLog:
     def close(self) -> None:
         """Sync what was written, and let the lock go."""
         self._log.close()
-        if self._private >= 0:
-            os.close(self._private)
-            self._private = -1
+        self._private.close()
 
     def _see(self, entry: Entry, record: Mapping[str, Any]) -> None:
         self.ledger.add(record)
@@ -293,51 +266,45 @@ class VerdictLog:
             else:
                 record["fault"] = read.fault or "broken"
         if self._is_gated:
-            record = self._without_private(record, judge, request)
+            record, private = split_record(record, judge, request)
+            if private:  # first: what the log tells of must be there
+                self._private.write({"id": request.id, "request": record["request"], **private})
         self._log.append(record)
         entry = Entry(0, 0, hashed, response.finish != "error")  # its place is of no use to who writes
         self._see(entry, record)
         return self._known.get((request.id, hashed), Known())
 
-    def _without_private(self, record: dict[str, Any], judge: Judge, request: Request) -> dict[str, Any]:
-        """Return a record without free text, which is written to the private file first."""
-        private: dict[str, Any] = {key: record.pop(key) for key in ("text", "reasoning") if key in record}
-        said = "\n".join([request.text, *private.values()])
-        for key in ("error", "fault"):
-            if key in record:
-                record[key] = without_quotes(record[key][:_LONGEST_ERROR], said, _QUOTE_IN_ERROR)
-        if "verdict" in record:
-            whole = record["verdict"]
-            record["verdict"] = {key: value for key, value in whole.items() if key not in judge.private}
-        if private:
-            self._keep_private({"id": request.id, "request": record["request"], **private})
-        return record
-
-    def _keep_private(self, record: Mapping[str, Any]) -> None:
-        """Write one line to the private file; a line that a kill left torn stays a line of its own.
+    def tell_privately(self, sentence: str) -> None:
+        """Write what may stand nowhere else to the private file.
 
         Raises:
             LogError: The disk is full or fails.
         """
-        path = self.folder / PRIVATE
-        line = json.dumps(record).encode("ascii") + b"\n"
-        try:
-            if self._private < 0:
-                self._private = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                size = os.fstat(self._private).st_size
-                if size and os.pread(self._private, 1, size - 1) != b"\n":
-                    line = b"\n" + line
-            while line:
-                line = line[os.write(self._private, line) :]
-        except OSError as error:
-            raise LogError(
-                f"cannot write to {path}: {error.strerror or error}; make room, then give the same command again"
-            ) from error
+        self._private.write({"ended": sentence})
 
     def verdicts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (id, record) of every record, in the order of the log: for audits."""
         for _, record in self._log.records():
             yield record["id"], record
+
+
+def read_answer(
+    judge: Judge, response: Response, texts: Mapping[str, str], think: tuple[str, str] | None
+) -> Verdict:
+    """Read a verdict; an exception of whatever kind out of reading it, the rubric's own check included, makes it a broken one.
+
+    Args:
+        judge: What was asked.
+        response: What came back; for a failure there is nothing to read.
+        texts: The texts as they went in.
+        think: The tags of the judge's reasoning.
+    """
+    if response.finish == "error":
+        return Verdict(None)
+    try:
+        return read_verdict(judge, response, texts, think)
+    except Exception as error:  # its words may be those of the answer
+        return Verdict(None, f"{type(error).__name__} while the verdict was read")
 
 
 def verdict_hash(request: Request) -> bytes:

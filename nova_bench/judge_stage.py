@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 from nova_bench.adapter import Model
 from nova_bench.budget import Budget
-from nova_bench.errors import AdapterError, DataError, LimitReachedError
-from nova_bench.judge import Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.errors import AdapterError, DataError, LimitReachedError, LogError
+from nova_bench.judge import judge_request, with_attempt
+from nova_bench.judge_log import Asked, VerdictLog, read_answer
+from nova_bench.judge_privacy import error_kind
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
 from nova_bench.progress import JudgeProgress
@@ -145,6 +146,25 @@ class JudgeStage:
                 self._changed.notify_all()
 
     def _stream(self) -> None:
+        """Ask until the adapter ends.
+
+        Raises:
+            AdapterError: Of gated data, in the place of whatever came out of the adapter: its words may be those that were judged.
+        """
+        try:
+            self._pull()
+        except LogError:
+            raise
+        except Exception as error:
+            if not self._is_gated:
+                raise
+            told = f"{type(error).__name__}: {error}"
+            self._log.tell_privately(told)
+            raise AdapterError(
+                f"judge {self.model.name} ended early: {error_kind(told)} of its verdicts"
+            ) from None
+
+    def _pull(self) -> None:
         responses = self.model.adapter.generate(self._requests())
         with contextlib.ExitStack() as stack:
             if (close := getattr(responses, "close", None)) is not None:
@@ -251,9 +271,7 @@ class JudgeStage:
             self._strangers += 1
             return
         response = checked(response)
-        read = Verdict(None)
-        if response.finish != "error":
-            read = read_verdict(sent.judge, response, sent.texts, self.model.card.think)
+        read = read_answer(sent.judge, response, sent.texts, self.model.card.think)
         known = self._log.append(self.plan.spelling, sent.judge, sent.request, sent.hashed, response, read)
         if response.finish == "error":
             self.progress.failed += 1
@@ -272,7 +290,7 @@ class JudgeStage:
 
     def _say(self, message: str) -> None:
         if self._is_gated:  # a server's error may quote what was judged
-            message = message.partition(": ")[0] + ": the reason stands in the judge's log"
+            message = message.partition(": ")[0] + ": the reason stands in private.jsonl of its verdicts"
         reason = message.partition(": ")[2]
         self._reasons[reason] = self._reasons.get(reason, 0) + 1
         if self._reasons[reason] <= 3 and len(self.progress.messages) < 20:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nova_bench.adapter import Model
-from nova_bench.errors import AdapterError
-from nova_bench.judge import TRIES, Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, VerdictLog
+from nova_bench.errors import AdapterError, LogError
+from nova_bench.judge import TRIES, judge_request, with_attempt
+from nova_bench.judge_log import Asked, VerdictLog, read_answer
+from nova_bench.judge_privacy import error_kind
 from nova_bench.response_check import checked
 from nova_bench.types import Judge, Request
 
@@ -122,15 +123,20 @@ class _Texts:
 
     def ask(self) -> bool:
         """Ask what has no verdict, once each; return whether something came back broken and may be asked again."""
-        is_again = False
         self._has_asked_all = False
         with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
-            responses = self.model.adapter.generate(self._requests(log))
-            with contextlib.ExitStack() as stack:
-                if (close := getattr(responses, "close", None)) is not None:
-                    stack.callback(close)
-                for response in responses:
-                    is_again = self._accept(log, response) or is_again
+            try:
+                is_again = self._pull(log)
+            except LogError:
+                raise
+            except Exception as error:
+                if not self.is_gated:
+                    raise
+                told = f"{type(error).__name__}: {error}"
+                log.tell_privately(told)
+                raise AdapterError(
+                    f"judge {self.model.name} ended early: {error_kind(told)} of its verdicts"
+                ) from None
         if not self._has_asked_all:
             raise AdapterError(
                 f"judge {self.model.name} ended before all was asked: generate pulls requests until there are no more"
@@ -139,6 +145,16 @@ class _Texts:
             self._say(f"judge {self.model.name} ended without answering {len(self._in_flight)} requests")
             self._failed.update(self._in_flight)
             self._in_flight.clear()
+        return is_again
+
+    def _pull(self, log: VerdictLog) -> bool:
+        is_again = False
+        responses = self.model.adapter.generate(self._requests(log))
+        with contextlib.ExitStack() as stack:
+            if (close := getattr(responses, "close", None)) is not None:
+                stack.callback(close)
+            for response in responses:
+                is_again = self._accept(log, response) or is_again
         return is_again
 
     def _requests(self, log: VerdictLog) -> Iterator[Request]:
@@ -162,19 +178,20 @@ class _Texts:
             self._say(f"judge {self.model.name} answered what was not asked; it was left out")
             return False
         response = checked(response)
-        read = Verdict(None)
-        if response.finish != "error":
-            read = read_verdict(sent.wanted.judge, response, sent.wanted.texts, self.model.card.think)
+        read = read_answer(sent.wanted.judge, response, sent.wanted.texts, self.model.card.think)
         known = log.append(self.label, sent.wanted.judge, sent.request, sent.hashed, response, read)
         self._answered += 1
         if self.watch is not None:
             self.watch(self._answered)
         if response.finish == "error":
             self._failed.add(sent.request.id)
-            self._say(f"{response.id}: {'the reason stands in the log' if self.is_gated else response.error}")
+            self._say(f"{response.id}: {self._reason(response.error)}")
         elif known.is_unjudged:
-            self._say(f"{response.id}: unjudged: {read.fault}")
+            self._say(f"{response.id}: unjudged: {self._reason(read.fault)}")
         return not known.is_final and response.finish != "error"
+
+    def _reason(self, said: str | None) -> str:
+        return "the reason stands in private.jsonl of its verdicts" if self.is_gated else said or "broken"
 
     def _say(self, reason: str) -> None:
         if len(self.made.reasons) < 20:

@@ -24,14 +24,15 @@ from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
-from nova_bench.judge_log import VERDICTS, asked_judges, check_no_judge, is_judges
+from nova_bench.judge_log import VERDICTS, asked_judges
 from nova_bench.judged_rows import JudgedMetric, judged_metrics
 from nova_bench.judging import Judging
 from nova_bench.plan import Limit, Plan
 from nova_bench.prepare import Answerer, Settings, prepare
 from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.report import cells, report_json
-from nova_bench.runlog import MANIFEST, RESPONSES, RunLog, join_identity, read_manifest, write_json
+from nova_bench.run_folders import check_run
+from nova_bench.runlog import RESPONSES, RunLog, join_identity, read_manifest, write_json
 from nova_bench.score import Scored, answered_items, score
 from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
@@ -297,11 +298,13 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
 
     Raises:
         LogError: The folder holds no run.
+        UsageError: It holds a judge's verdicts.
         IdentityError: The data set, the task's version or the parser is not that of the run.
     """
     settings = settings or Settings()
     folder = Path(folder)
     manifest = read_manifest(folder)
+    check_run(folder, manifest)
     identity, start = manifest["identity"], manifest["starts"][-1]
     task = load_task(identity["task_file"] or identity["task"])
     if task.version != identity["task_version"]:
@@ -342,23 +345,6 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
     return Run(
         folder, plan, model, price=price, remote_code=remote_code(identity["model"].get("options", {}))
     )
-
-
-def find_runs(folder: Path) -> list[Path]:
-    """Return the folder itself where it holds a run, else all runs below it.
-
-    Raises:
-        UsageError: There is none, or it is a judge's folder.
-    """
-    check_no_judge(folder)
-    if (folder / MANIFEST).exists():
-        return [folder]
-    below = sorted(path.parent for path in folder.rglob(MANIFEST) if not is_judges(path.parent))
-    if not below:
-        raise UsageError(
-            f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"
-        )
-    return below
 
 
 def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:
