@@ -13,7 +13,7 @@ import collections
 import contextlib
 import copy
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,7 @@ class JudgeStage:
         is_gated: Whether the texts are given to approved accounts only.
         budget: Limits that end the requests once they are reached.
         price: Of the judge's tokens, where it is known.
+        join: Enters this start into the judge's manifest; called once the lock is held.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class JudgeStage:
         is_gated: bool,
         budget: Budget | None = None,
         price: Price | None = None,
+        join: Callable[[], object] = lambda: None,
     ) -> None:
         # A plan remembers the last request's form, so a thread needs one of its own.
         self.plan, self.model, self.asked = copy.copy(plan), model, asked
         self.progress = JudgeProgress(asked.name)
         self.finished = threading.Event()
+        self.join = join
         self._run, self._is_gated, self._budget, self._price = run, is_gated, budget, price
         self._judges = [asked.tuned(judge) for judge in plan.task.judges]
         self._changed = threading.Condition()
@@ -88,15 +91,27 @@ class JudgeStage:
         self._strangers = 0
         self._reasons: dict[str, int] = {}
 
+    def open(self) -> None:
+        """Take the lock of the verdicts and read them; nothing of an earlier start is changed.
+
+        Raises:
+            LogError: Another process is writing them, or a line is damaged.
+        """
+        self._log = VerdictLog(self.asked.folder, append=True, is_gated=self._is_gated)
+        if self._budget is not None and (self._price is not None or self._budget.max_cost is None):
+            self._budget.open(str(self.asked.folder.resolve()), self._log.ledger, self._price)
+
+    def release(self) -> None:
+        """Let the lock go, where the stage never began; one that did does so at its end."""
+        if not self._has_begun:
+            self._log.close()
+
     def start(self, known: Index) -> None:
         """Begin, in a thread of its own.
 
         Args:
             known: What the run's log held at this moment; later answers have to be offered.
         """
-        self._log = VerdictLog(self.asked.folder, append=True, is_gated=self._is_gated)
-        if self._budget is not None and (self._price is not None or self._budget.max_cost is None):
-            self._budget.open(str(self.asked.folder.resolve()), self._log.ledger, self._price)
         self._backlog = self._unjudged(known) if len(known) else iter(())
         self._has_begun = True
         threading.Thread(target=self._work, name="nova-bench judge", daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -116,7 +117,7 @@ class Judging:
                 raise UsageError(f"--max-cost cannot be kept: {missing}")
 
     def stages(self, plan: Plan, run: Path, *, is_gated: bool) -> list[JudgeStage]:
-        """Return the stages, each entered into its manifest below the run's folder.
+        """Return the stages; each enters its start into its manifest below the run's folder once it holds the lock.
 
         Args:
             plan: The run's plan.
@@ -124,21 +125,28 @@ class Judging:
             is_gated: Whether the texts are given to approved accounts only.
         """
         made = []
-        for one in self.models:
-            name = judge_name(one)
-            asked = join_judge(
+        for one, asked in self.planned(run):
+            join = functools.partial(
+                join_judge,
                 run,
                 one,
                 plan.task.judges,
                 params=self.params,
-                repeats=self._repeats,
-                is_self=self._is_self[name],
-                price=self._price[name],
+                repeats=asked.repeats,
+                is_self=asked.is_self,
+                price=asked.price,
                 start=judge_start(one, self._settings.command),
             )
             made.append(
                 JudgeStage(
-                    plan, one, run, asked, is_gated=is_gated, budget=self._budget, price=self._price[name]
+                    plan,
+                    one,
+                    run,
+                    asked,
+                    is_gated=is_gated,
+                    budget=self._budget,
+                    price=asked.price,
+                    join=join,
                 )
             )
         return made

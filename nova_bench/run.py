@@ -32,7 +32,7 @@ from nova_bench.prepare import Answerer, Settings, prepare
 from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.report import cells, report_json
 from nova_bench.run_folders import check_run
-from nova_bench.runlog import RESPONSES, RunLog, join_identity, read_manifest, write_json
+from nova_bench.runlog import RESPONSES, RunLog, check_identity, join_identity, read_manifest, write_json
 from nova_bench.score import Scored, answered_items, score
 from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
@@ -266,11 +266,9 @@ def evaluate(
             stack.callback(ready.close)
         stack.callback(judging.close)
         folder.mkdir(parents=True, exist_ok=True)
-        join_identity(
-            folder,
-            identity_of(plan, ready, made.task_file),
-            start_of(plan, ready, data, settings.command, made.price),
-        )
+        identity = identity_of(plan, ready, made.task_file)
+        check_identity(folder, identity)  # before a log is opened, and mended, that is another run's
+        start = start_of(plan, ready, data, settings.command, made.price)
         progress = ask(
             plan,
             ready,
@@ -281,6 +279,7 @@ def evaluate(
             price=made.price,
             cache=kept,
             judges=judging.stages(plan, folder, is_gated=made.is_gated),
+            join=lambda: join_identity(folder, identity, start),
         )
         progress.messages += judging.notes(plan.task)
         if progress.error is None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from judged_task import FakeJudge, judged, write_task
 from running import make_set, nova, settings
-from test_judge_stage import LIKENESS, Model, cells_of, run, verdicts_of
+from test_judge_stage import LIKENESS, cells_of, run, verdicts_of
 
 import nova_bench as nb
-from nova_bench.errors import AdapterError, UsageError
+from nova_bench.errors import AdapterError, IdentityError, LogError, UsageError
 from nova_bench.judge_audit import audit
 from nova_bench.judge_log import VerdictLog, asked_judges
+from nova_bench.runlog import RunLog
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +198,61 @@ def test_of_gated_data_an_audit_tells_no_words(tmp_path: Path, data: Path) -> No
     with pytest.raises(AdapterError, match=r"RuntimeError: the words stand in private\.jsonl") as caught:
         audit(tmp_path / "out", [FakeJudge(boom)], settings=settings(tmp_path), permutations=19)
     assert SECRET not in str(caught.value)
+
+
+# Starts that are refused.
+
+
+def manifests(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_a_start_that_a_judges_lock_refuses_changes_nothing(tmp_path: Path, data: Path) -> None:
+    def strict(request: nb.Request) -> str:
+        return json.dumps({"label": "INCORRECT", "score": 0, "why": ""})
+
+    task, both = write_task(tmp_path), [FakeJudge(), strict]
+    first = run(tmp_path, data, both, task=task)
+    before, numbers = manifests(tmp_path / "out"), cells_of(first)[LIKENESS].signature
+    for held in asked_judges(
+        tmp_path / "out"
+    ):  # whichever of the two is refused, the other is left alone too
+        with VerdictLog(held.folder, append=True):
+            with pytest.raises(LogError, match="another process"):
+                nb.rejudge(tmp_path / "out", both, judge_repeats=7, settings=settings(tmp_path))
+            with pytest.raises(LogError, match="another process"):
+                run(tmp_path, data, both, task=task, judge_repeats=7, limit=2)
+        assert manifests(tmp_path / "out") == before
+    again = nb.open_run(tmp_path / "out", settings=settings(tmp_path))
+    assert cells_of(again)[LIKENESS].signature == numbers
+    free = run(tmp_path, data, both, task=task)  # no lock was left behind
+    assert free.progress.error is None
+
+
+def test_a_start_that_the_runs_lock_refuses_changes_nothing(tmp_path: Path, data: Path) -> None:
+    task = write_task(tmp_path)
+    run(tmp_path, data, [FakeJudge()], task=task)
+    before = manifests(tmp_path / "out")
+    with RunLog(tmp_path / "out", append=True), pytest.raises(LogError, match="another process"):
+        run(tmp_path, data, [FakeJudge()], task=task, judge_repeats=7, limit=2)
+    assert manifests(tmp_path / "out") == before
+    with pytest.raises(IdentityError):
+        run(tmp_path, data, [FakeJudge()], task=task, judge_repeats=7, repeats=3)
+    assert manifests(tmp_path / "out") == before
+
+
+def test_a_judge_whose_turn_never_came_gives_its_lock_back(tmp_path: Path, data: Path) -> None:
+    class Both(FakeJudge):
+        def answer(self, request: nb.Request) -> nb.Response:
+            raise KeyboardInterrupt
+
+    both = Both()
+    made = run(tmp_path, data, [both], both, allow_self_judge=True)
+    assert isinstance(made.progress.error, KeyboardInterrupt)
+    folder = next((tmp_path / "out" / "judges").iterdir())
+    with VerdictLog(folder, append=True):
+        pass
