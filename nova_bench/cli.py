@@ -304,9 +304,11 @@ def _print_runs(
 
     reports = [run.report(fresh=fresh) for run in runs]
     usages = [run.usage() for run in runs]
-    for run, usage in zip(runs, usages, strict=True):
+    for run, report, usage in zip(runs, reports, usages, strict=True):
         if run.progress is not None and (line := cli_limits.spent(usage)):
             print(f"{run.plan.spelling}: {line}", file=sys.stderr)
+        for sentence in cli_judging.dropping(run, report):
+            print(harmless(f"{run.plan.spelling}: {sentence}"), file=sys.stderr)
     references = [_coco(run) if coco else None for run in runs]
     if parsed.json:
         document = {

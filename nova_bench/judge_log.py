@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,22 +127,57 @@ def join_judge(
     return _asked(folder)
 
 
-def asked_judges(run: Path) -> list[Asked]:
-    """Return the judges that were asked about a run, by name; of two of one name (other options) the one that was asked last.
+def asked_judges(run: Path, wanted: Collection[str] = ()) -> list[Asked]:
+    """Return the judges whose verdicts on a run count, by name; of two of one name (other options) the one that was asked last.
+
+    One that never answered does not count: its name was mistyped, or its server never there, and it would leave the run incomplete for
+    good. One that is being asked does.
 
     Args:
         run: The run's folder.
+        wanted: Names of the folders of judges that count in any case, because this start asks them.
+
+    Raises:
+        LogError: A manifest or a line of verdicts is damaged.
+    """
+    found: dict[str, Asked] = {}
+    for asked in all_judges(run):
+        known = found.get(asked.name)
+        if known is not None and known.started >= asked.started:
+            continue
+        if asked.folder.name in wanted or has_answered(asked):
+            found[asked.name] = asked
+    return [found[name] for name in sorted(found)]
+
+
+def all_judges(run: Path) -> list[Asked]:
+    """Return all judges that were ever asked about a run, each set of options apart.
 
     Raises:
         LogError: A manifest is damaged.
     """
-    found: dict[str, Asked] = {}
-    for path in sorted((run / JUDGES).glob(f"*/{MANIFEST}")):
-        asked = _asked(path.parent)
-        known = found.get(asked.name)
-        if known is None or known.started < asked.started:
-            found[asked.name] = asked
-    return [found[name] for name in sorted(found)]
+    return [_asked(path.parent) for path in sorted((run / JUDGES).glob(f"*/{MANIFEST}"))]
+
+
+def idle_judges(run: Path, wanted: Collection[str] = ()) -> list[Asked]:
+    """Return the judges of `all_judges` of whose name none counts.
+
+    Args:
+        run: The run's folder.
+        wanted: As for `asked_judges`.
+    """
+    names = {one.name for one in asked_judges(run, wanted)}
+    return [one for one in all_judges(run) if one.name not in names]
+
+
+def has_answered(asked: Asked) -> bool:
+    """Return whether a judge ever answered, with a verdict or with what was none.
+
+    Raises:
+        LogError: A line before the first answer is damaged.
+    """
+    with RunLog(asked.folder, name=VERDICTS) as log:
+        return any(entry.is_final for entry, _ in log.records())
 
 
 def _asked(folder: Path) -> Asked:

@@ -98,7 +98,7 @@ class JudgeStage:
             LogError: Another process is writing them, or a line is damaged.
         """
         self._log = VerdictLog(self.asked.folder, append=True, is_gated=self._is_gated)
-        if self._budget is not None and (self._price is not None or self._budget.max_cost is None):
+        if self._budget is not None:
             self._budget.open(str(self.asked.folder.resolve()), self._log.ledger, self._price)
 
     def release(self) -> None:

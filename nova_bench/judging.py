@@ -16,6 +16,7 @@ from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, check_self_judge, open_texts
 from nova_bench.judge_log import JUDGES, Asked, join_judge, judge_identity, judge_name
+from nova_bench.judge_spend import open_earlier
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
 from nova_bench.prepare import Answerer, Settings, ready_model
@@ -64,6 +65,7 @@ class Judging:
         self.models: list[Model] = []
         self._is_self: dict[str, bool] = {}
         self._price: dict[str, Price | None] = {}
+        self._unpriced: list[str] = []
 
     def check(self, task: Task, model: Model, data: Data | None, spelling: str) -> None:
         """Make the judges ready and see whether they may be asked; nothing is sent.
@@ -125,7 +127,10 @@ class Judging:
             is_gated: Whether the texts are given to approved accounts only.
         """
         made = []
-        for one, asked in self.planned(run):
+        planned = self.planned(run)
+        if self._budget is not None:
+            self._unpriced = open_earlier(self._budget, run, {asked.folder for _, asked in planned})
+        for one, asked in planned:
             join = functools.partial(
                 join_judge,
                 run,
@@ -176,14 +181,19 @@ class Judging:
 
     def notes(self, task: Task) -> list[str]:
         """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""
-        if self._given and task.judges and self._budget is not None and self._budget.max_cost is not None:
+        said = []
+        if self._budget is not None and self._budget.max_cost is not None:
             free = [name for name, price in self._price.items() if price is None]
-            return [
+            said = [
                 f"judge {name} has no price and runs here, so --max-cost does not count it" for name in free
+            ] + [
+                f"judge {name} was asked before and has no price, so --max-cost does not count what it spent"
+                for name in self._unpriced
+                if name not in free
             ]
-        if not self._given or task.judges:
-            return []
-        return [f"{task.name} has no judged column, so no judge was asked"]
+        if self._given and not task.judges:
+            said.append(f"{task.name} has no judged column, so no judge was asked")
+        return said
 
     def close(self) -> None:
         """Free what the judges hold that were made here."""

@@ -71,5 +71,8 @@ def rejudge(
         stack.callback(judging.close)
         judging.check(plan.task, tested, plan.data, plan.task.name)
         is_gated = plan.data.source.gated and not plan.data.is_synthetic
-        progress = judge_answers(plan, folder, judging.stages(plan, folder, is_gated=is_gated), watch=watch)
-    return Run(folder, plan, opened.model, progress, opened.price, opened.remote_code)
+        stages = judging.stages(plan, folder, is_gated=is_gated)
+        progress = judge_answers(plan, folder, stages, watch=watch)
+        progress.messages += judging.notes(plan.task)
+    asked = [stage.asked.folder.name for stage in stages]
+    return Run(folder, plan, opened.model, progress, opened.price, opened.remote_code, asked)

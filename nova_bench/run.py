@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,8 @@ from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
-from nova_bench.judge_log import VERDICTS, asked_judges
+from nova_bench.judge_log import VERDICTS, Asked, all_judges, asked_judges, idle_judges
+from nova_bench.judge_spend import judge_usage
 from nova_bench.judged_rows import JudgedMetric, judged_metrics
 from nova_bench.judging import Judging
 from nova_bench.plan import Limit, Plan
@@ -56,6 +57,7 @@ class Run:
         progress: How the start that made this object ended; None where it was only opened.
         price: What the model's tokens cost, where it is known.
         remote_code: Whose own Python code ran as part of the model, if any did.
+        asked: Names of the folders of the judges that this start asked.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Run:
         progress: Progress | None = None,
         price: Price | None = None,
         remote_code: Mapping[str, str] | None = None,
+        asked: Collection[str] = (),
     ) -> None:
         self.folder, self.plan, self.model, self.progress, self.price = folder, plan, model, progress, price
+        self.asked = asked
         self.remote_code = remote_code
         self._usage: dict[str, Any] | None = None
 
@@ -75,7 +79,7 @@ class Run:
     def scored(self) -> Scored:
         """The rows of all answers in the log."""
         with RunLog(self.folder) as log:
-            return score(self.plan, log)
+            return score(self.plan, log, self.asked)
 
     def cells(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Cell]:
         """Return every number of the run: each metric overall, then on each slice."""
@@ -113,8 +117,9 @@ class Run:
         report = report_json(self.plan, self.scored, made, self.remote_code)
         write_json(self.folder / REPORT, report)
         self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
-        for name, account in self.scored.judges.items():
-            self._usage[f"judge {name}"] = account.ledger.json(name, account.asked.price)
+        self._usage |= judge_usage(
+            self.folder, {one.asked.folder: one.ledger for one in self.scored.judges.values()}
+        )
         write_json(self.folder / USAGE, {"usage": self._usage, "report_state": state})
         return report
 
@@ -130,20 +135,26 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every sample of the plan was answered, and judged by every judge that was asked."""
+        """Whether every sample of the plan was answered, and judged by every judge that counts."""
         return not self.scored.reasons and not any(one.failed for one in self.scored.judges.values())
 
     @property
     def judged_metrics(self) -> list[JudgedMetric]:
-        """The metrics that need a judge, under the name of each judge that was asked."""
-        return judged_metrics(self.plan.task, asked_judges(self.folder))
+        """The metrics that need a judge, under the name of each judge that counts."""
+        return judged_metrics(self.plan.task, [account.asked for account in self.scored.judges.values()])
+
+    @property
+    def idle_judges(self) -> list[Asked]:
+        """The judges that were asked about the run by some start, never answered, and are left out of its numbers."""
+        return idle_judges(self.folder, self.asked)
 
     def _state(self, resamples: int, seed: int) -> str:
         """Return a digest of all that a report is made from: the answers, the code and the settings."""
         return digest(
             [
                 _file_digest(self.folder / RESPONSES),
-                [[one.state(), _file_digest(one.folder / VERDICTS)] for one in asked_judges(self.folder)],
+                [one.folder.name for one in asked_judges(self.folder, self.asked)],
+                [[one.state(), _file_digest(one.folder / VERDICTS)] for one in all_judges(self.folder)],
                 self.plan.data.digest,
                 code_digest(),
                 self.plan.spelling,
@@ -269,6 +280,7 @@ def evaluate(
         identity = identity_of(plan, ready, made.task_file)
         check_identity(folder, identity)  # before a log is opened, and mended, that is another run's
         start = start_of(plan, ready, data, settings.command, made.price)
+        stages = judging.stages(plan, folder, is_gated=made.is_gated)
         progress = ask(
             plan,
             ready,
@@ -278,13 +290,14 @@ def evaluate(
             budget=budget,
             price=made.price,
             cache=kept,
-            judges=judging.stages(plan, folder, is_gated=made.is_gated),
+            judges=stages,
             join=lambda: join_identity(folder, identity, start),
         )
         progress.messages += judging.notes(plan.task)
         if progress.error is None:
             progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
-    return Run(folder, plan, ready.name, progress, made.price, remote_code(ready.identity))
+    asked = [stage.asked.folder.name for stage in stages]
+    return Run(folder, plan, ready.name, progress, made.price, remote_code(ready.identity), asked)
 
 
 def open_run(folder: Path | str, *, data: str | None = None, settings: Settings | None = None) -> Run:

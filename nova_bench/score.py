@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,12 +109,13 @@ class _Tally:
     ignored: int = 0
 
 
-def score(plan: Plan, log: RunLog) -> Scored:
-    """Score every answer in the log that belongs to the plan, with the verdicts of all judges that were asked.
+def score(plan: Plan, log: RunLog, wanted: Collection[str] = ()) -> Scored:
+    """Score every answer in the log that belongs to the plan, with the verdicts of all judges that count.
 
     Args:
         plan: The plan of the run.
         log: Its log, open for reading; the judges' lie below its folder.
+        wanted: As for `nova_bench.judge_log.asked_judges`.
 
     Raises:
         LogError: The log is damaged.
@@ -127,7 +128,7 @@ def score(plan: Plan, log: RunLog) -> Scored:
     tables: list[Table] = []
     open_lines: list[tuple[int, Sample | None]] = []
     with contextlib.ExitStack() as stack:
-        asked = asked_judges(log.folder) if judged else []
+        asked = asked_judges(log.folder, wanted) if judged else []
         benches = [Bench(one, stack.enter_context(VerdictLog(one.folder))) for one in asked]
         start = 0
         for chunk in _chunks(_predictions(plan, log, tally)):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from judged_task import FakeJudge, judged, write_task
+from judged_task import FakeJudge, judged, verdict_on, write_task
 from running import make_set, nova, settings
 from test_judge_stage import LIKENESS, cells_of, run, verdicts_of
 
 import nova_bench as nb
-from nova_bench.errors import AdapterError, IdentityError, LogError, UsageError
+from nova_bench.errors import AdapterError, IdentityError, LimitReachedError, LogError, UsageError
 from nova_bench.judge_audit import audit
 from nova_bench.judge_log import VerdictLog, asked_judges
 from nova_bench.runlog import RunLog
@@ -256,3 +257,177 @@ def test_a_judge_whose_turn_never_came_gives_its_lock_back(tmp_path: Path, data:
     folder = next((tmp_path / "out" / "judges").iterdir())
     with VerdictLog(folder, append=True):
         pass
+
+
+# What judges cost, whatever they were asked with.
+
+
+def test_usage_counts_every_verdict_log(tmp_path: Path, data: Path) -> None:
+    task = write_task(tmp_path)
+    run(tmp_path, data, [FakeJudge()], task=task).report()
+    made = run(tmp_path, data, [FakeJudge()], task=task, judge_params={"temperature": 0.5})
+    made.report()
+    assert made.usage()["judge FakeJudge"]["requests"] == 24
+    assert made.usage()["judge FakeJudge"]["tokens"]["total"] == 24 * 110
+    dead = FakeJudge(
+        lambda request, nth: nb.Response(request.id, finish="error", error="x", usage=nb.Usage(7, 0))
+    )
+    costly = run(tmp_path, data, [dead], task=task, judge_params={"temperature": 0.9})
+    costly.report()
+    assert costly.usage()["judge FakeJudge"]["tokens"]["total"] == 24 * 110 + 12 * 7
+    opened = nb.open_run(tmp_path / "out", settings=settings(tmp_path))
+    opened.report()
+    assert opened.usage() == costly.usage()
+
+
+def test_a_limit_counts_what_the_judge_spent_with_other_options(tmp_path: Path, data: Path) -> None:
+    task, budget = write_task(tmp_path), 12 * 15 + 12 * 110 + 250
+    first = run(tmp_path, data, [FakeJudge()], task=task, budget=nb.Budget(max_total_tokens=budget))
+    assert first.progress.error is None
+    judge = FakeJudge()
+    second = run(
+        tmp_path,
+        data,
+        [judge],
+        task=task,
+        budget=nb.Budget(max_total_tokens=budget),
+        judge_params={"temperature": 0.5},
+    )
+    assert isinstance(second.progress.error, LimitReachedError)
+    assert len(judge.asked) == 3  # 330 tokens: the first request that passes the limit is the last
+    again = FakeJudge()
+    third = nb.rejudge(
+        tmp_path / "out",
+        [again],
+        budget=nb.Budget(max_total_tokens=15 * 110),  # the judges' alone
+        judge_params={"temperature": 0.7},
+        settings=settings(tmp_path),
+    )
+    assert isinstance(third.progress.error, LimitReachedError)
+    assert again.asked == []
+
+
+def test_a_judge_without_a_price_is_held_by_the_limit_on_tokens(tmp_path: Path, data: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[models."Model"]\ninput = 1.0\noutput = 1.0\ndate = 2026-01-01\n')
+    judge = FakeJudge()
+    budget = nb.Budget(max_cost=1000.0, max_total_tokens=12 * 15 + 250)
+    made = run(tmp_path, data, [judge], budget=budget, prices=prices)
+    assert isinstance(made.progress.error, LimitReachedError)
+    assert "--max-total-tokens" in str(made.progress.error)
+    assert 0 < len(judge.asked) < 12
+    silent = FakeJudge(lambda request, nth: nb.Response(request.id, json.dumps(verdict_on(request))))
+    blind = run(
+        tmp_path / "b",
+        data,
+        [silent],
+        budget=nb.Budget(max_cost=1000.0, max_total_tokens=10**6),
+        prices=prices,
+    )
+    assert "--max-total-tokens cannot be kept" in str(blind.progress.error)
+    free = run(tmp_path / "c", data, [silent], budget=nb.Budget(max_cost=1000.0), prices=prices)
+    assert free.progress.error is None  # costs nothing here, so nothing has to be counted
+
+
+def test_spending_of_an_earlier_judge_without_a_price_is_said(tmp_path: Path, data: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[models."Model"]\ninput = 1.0\noutput = 1.0\ndate = 2026-01-01\n')
+    run(tmp_path, data, [FakeJudge()], judge_params={"temperature": 0.5})
+    made = run(tmp_path, data, [], budget=nb.Budget(max_cost=1000.0), prices=prices)
+    said = [message for message in made.progress.messages if "--max-cost" in message]
+    assert said == [
+        "judge FakeJudge was asked before and has no price, so --max-cost does not count what it spent"
+    ]
+
+
+# A judge that was mistyped.
+
+
+class Mistyped:
+    def generate(self, requests: Iterable[nb.Request]) -> Iterator[nb.Response]:
+        next(iter(requests))
+        raise AdapterError("no such model")
+        yield
+
+
+def test_a_judge_that_never_answered_is_left_out_unless_it_is_asked(tmp_path: Path, data: Path) -> None:
+    task = write_task(tmp_path)
+    wrong = run(tmp_path, data, [Mistyped()], task=task)
+    assert not wrong.is_complete
+    assert cells_of(wrong)["likeness(judge=Mistyped)"].counts["judge_failed"] == 12
+    assert [one["name"] for one in wrong.report()["judges"]] == ["Mistyped"]
+    right = run(tmp_path, data, [FakeJudge()], task=task)
+    assert right.is_complete
+    opened = nb.open_run(tmp_path / "out", settings=settings(tmp_path))
+    for made in (right, opened):
+        assert not any("Mistyped" in name for name in cells_of(made))
+        assert not any("Mistyped" in name for name in made.scored.table.columns)
+        assert {one.asked.name for one in made.judged_metrics} == {"FakeJudge"}
+        assert [one["name"] for one in made.report()["judges"]] == ["FakeJudge"]
+        assert [one.name for one in made.idle_judges] == ["Mistyped"]
+    assert opened.is_complete
+
+
+def test_a_judge_that_was_only_unjudged_or_answered_once_counts(tmp_path: Path, data: Path) -> None:
+    run(tmp_path / "a", data, [FakeJudge(lambda request, nth: "?")], task=write_task(tmp_path))
+    opened = nb.open_run(tmp_path / "a" / "out", settings=settings(tmp_path))
+    assert cells_of(opened)[LIKENESS].counts["unjudged"] == 12
+    once = FakeJudge(
+        lambda request, nth: (
+            None if request.id.startswith("case0003") else nb.Response(request.id, finish="error", error="x")
+        )
+    )
+    run(tmp_path / "b", data, [once], task=write_task(tmp_path))
+    half = nb.open_run(tmp_path / "b" / "out", settings=settings(tmp_path))
+    assert cells_of(half)[LIKENESS].counts["judge_failed"] > 0
+    assert not half.is_complete
+
+
+def test_options_that_never_gave_a_verdict_leave_the_earlier_ones(tmp_path: Path, data: Path) -> None:
+    task = write_task(tmp_path)
+    first = cells_of(run(tmp_path, data, [FakeJudge()], task=task))[LIKENESS]
+    assert first.value is not None
+    down = FakeJudge(lambda request, nth: nb.Response(request.id, finish="error", error="down"))
+    second = run(tmp_path, data, [down], task=task, judge_params={"temperature": 0.5})
+    assert cells_of(second)[LIKENESS].counts["judge_failed"] == 12
+    opened = nb.open_run(tmp_path / "out", settings=settings(tmp_path))
+    assert cells_of(opened)[LIKENESS].signature == first.signature
+    assert cells_of(opened)[LIKENESS].value == first.value
+
+
+TYPO = '''"""A judge that is not there."""
+import nova_bench as nb
+
+
+class Judge:
+    def generate(self, requests):
+        for n, request in enumerate(requests):
+            if n == {answers}:
+                raise nb.AdapterError("no such model")
+            yield nb.Response(request.id, '{{"reason": "", "top1": "correct", "top5": "correct"}}')
+
+
+def load(*, model: str = ""):
+    return Judge()
+'''
+
+
+@pytest.mark.parametrize("answers", [0, 2])
+def test_the_command_line_says_how_to_drop_a_judge(tmp_path: Path, answers: int) -> None:
+    (tmp_path / "typo.py").write_text(TYPO.format(answers=answers))
+    words = ["run", "nova_diagnosis", "--model", "prior", "--data", "mini", "--limit", "6", "--out", "out"]
+    wrong = nova(tmp_path, *words, "--judge", "./typo.py:gpt-4o-mnii")
+    assert wrong.returncode == 1
+    (folder,) = (tmp_path / "out" / "judges").iterdir()
+    drop = f"delete out/judges/{folder.name}"
+    right = nova(tmp_path, *words, "--judge", "rule_based_judge")
+    score = nova(tmp_path, "score", "out")
+    for made in (right, score):
+        assert made.returncode == (1 if answers else 0), made.stderr
+        assert ("mnii" in made.stdout) == bool(answers)
+        assert drop in " ".join(made.stderr.split())
+        assert "typo:gpt-4o-mnii" in made.stderr
+    shutil.rmtree(folder)
+    dropped = nova(tmp_path, "score", "out")
+    assert dropped.returncode == 0
+    assert "mnii" not in dropped.stdout + dropped.stderr
