@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from nova_bench.adapter import Model
 from nova_bench.errors import UsageError
+from nova_bench.model_names import is_same_model
 from nova_bench.signature import canonical, digest
 from nova_bench.text import strip_thinking, without_surrogates
 from nova_bench.types import GenParams, Judge, Request, Response
@@ -297,8 +298,8 @@ def _plain(error: Exception) -> str:
 def check_self_judge(model: Model, judge: Model, *, is_allowed: bool) -> bool:
     """Return whether a judge is the model under test, which has to be allowed.
 
-    It is where both have the same name; where their adapters name the same model, behind whichever address; and where neither names one
-    and their adapter and options are the same.
+    It is where both have the same name; where their adapters name the same model (`nova_bench.model_names`), behind whichever address; and
+    where neither names one and their adapter and options are the same. What a name hides shows at scoring, where vendors say who answered.
 
     Raises:
         UsageError: It is, and that was not allowed.
@@ -315,7 +316,7 @@ def check_self_judge(model: Model, judge: Model, *, is_allowed: bool) -> bool:
 def _is_same(model: Model, judge: Model) -> bool:
     names = [_model_name(one) for one in (model, judge)]
     if all(names):
-        return names[0] == names[1]
+        return is_same_model(*names)
     if any(names):
         return False
     return (model.name, model.source, dict(model.identity)) == (
@@ -326,6 +327,5 @@ def _is_same(model: Model, judge: Model) -> bool:
 
 
 def _model_name(model: Model) -> str:
-    """Return the name of the model behind an adapter as it is compared: without the organisation, whatever its case."""
-    named = model.options.get("model") or model.name.partition(":")[2]
-    return str(named).rstrip("/").rpartition("/")[2].casefold()
+    """Return the name of the model behind an adapter."""
+    return str(model.options.get("model") or model.name.partition(":")[2]).strip()

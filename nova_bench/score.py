@@ -25,6 +25,7 @@ from nova_bench.judged_rows import (
     spread_column,
     state_column,
 )
+from nova_bench.model_names import is_any_same
 from nova_bench.plan import Plan, Unusable
 from nova_bench.runlog import RunLog
 from nova_bench.signature import template
@@ -161,17 +162,23 @@ def score(plan: Plan, log: RunLog, wanted: Collection[str] = ()) -> Scored:
         reasons=tally.reasons,
         ledger=tally.ledger,
         ignored=tally.ignored,
-        judges={bench.name: _account(bench, plan.task.judges, whole) for bench in benches},
+        judges={bench.name: _account(bench, plan.task.judges, whole, tally.models) for bench in benches},
     )
 
 
-def _account(bench: Bench, judges: Sequence[Judge], whole: Table) -> JudgeAccount:
+def _account(bench: Bench, judges: Sequence[Judge], whole: Table, models: Collection[str]) -> JudgeAccount:
+    """Return what is known of a judge's part; it is the model under test too where vendors named one model for both."""
     columns = [whole.columns.get(state_column(judge, bench.name)) for judge in judges]
     states = [column for column in columns if isinstance(column, np.ndarray)]
     least = np.min(states, axis=0) if states else np.zeros(0)
     unjudged, failed = int((least == UNJUDGED).sum()), int((least == JUDGE_FAILED).sum())
+    is_self = bench.asked.is_self or is_any_same(models, bench.log.models)
     return JudgeAccount(
-        bench.asked, bench.log.ledger, dict(sorted(bench.log.models.items())), unjudged, failed
+        dataclasses.replace(bench.asked, is_self=is_self),
+        bench.log.ledger,
+        dict(sorted(bench.log.models.items())),
+        unjudged,
+        failed,
     )
 
 

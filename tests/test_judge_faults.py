@@ -431,3 +431,62 @@ def test_the_command_line_says_how_to_drop_a_judge(tmp_path: Path, answers: int)
     dropped = nova(tmp_path, "score", "out")
     assert dropped.returncode == 0
     assert "mnii" not in dropped.stdout + dropped.stderr
+
+
+# A judge that is the model under another name.
+
+NAMED = '''# /// script
+# [tool.nova-bench]
+# name = "Named"
+# ///
+"""Answers and judges, and says which model it was."""
+import dataclasses
+import json
+import nova_bench as nb
+from judged_task import verdict_on
+
+
+def load(*, model: str = "", said: str = "", judge_said: str = ""):
+    def answer(request):
+        if "|" in request.id:
+            return nb.Response(request.id, json.dumps(verdict_on(request)), model=judge_said or None)
+        return nb.Response(request.id, "ANSWER: Axial T2", model=said or None)
+    return nb.each(answer)
+'''
+
+
+def test_another_spelling_of_the_models_name_is_refused(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "v.py").write_text(NAMED)
+    with pytest.raises(UsageError, match="--allow-self-judge"):
+        run(tmp_path, data, [f"{tmp_path}/v.py:gpt-4o-2024-08-06"], f"{tmp_path}/v.py:gpt-4o")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("model_said", "judge_said", "is_self"),
+    [
+        ("gpt-4o-2024-08-06", "gpt-4o-2024-08-06", True),
+        ("gpt-4o", "openai/GPT-4o-2024-11-20", True),
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("", "", False),
+    ],
+)
+def test_the_names_that_vendors_gave_show_a_self_judge(
+    tmp_path: Path, data: Path, model_said: str, judge_said: str, is_self: bool
+) -> None:
+    (tmp_path / "v.py").write_text(NAMED)
+    made = run(
+        tmp_path,
+        data,
+        [f"{tmp_path}/v.py:house-alias"],
+        f"{tmp_path}/v.py:under-test",
+        task=write_task(tmp_path),
+        options={"said": model_said},
+        judge_options={"judge_said": judge_said},
+    )
+    name = "likeness(judge=v:house-alias)"
+    for seen in (made, nb.open_run(tmp_path / "out", settings=settings(tmp_path))):
+        assert cells_of(seen)[name].signature["protocol"]["judge"].get("self", False) is is_self
+        (judge,) = seen.report()["judges"]
+        assert judge["self"] is is_self
+        assert {one.asked.is_self for one in seen.judged_metrics} == {is_self}
