@@ -186,7 +186,7 @@ def dropping(run: Run, report: Mapping[str, Any]) -> Iterator[str]:
 
     for idle in run.idle_judges:
         yield (
-            f"judge {idle.name} was asked once and never answered, so its columns are left out; to have it judge, give it again with --judge, "
+            f"judge {idle.name} was asked before and never answered, so its columns are left out; to have it judge, give it again with --judge, "
             f"to be rid of it, delete {idle.folder}"
         )
     folders = {one.name: one.folder for one in asked_judges(run.folder, run.asked)}

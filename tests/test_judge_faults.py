@@ -241,6 +241,9 @@ def test_a_start_that_the_runs_lock_refuses_changes_nothing(tmp_path: Path, data
     with RunLog(tmp_path / "out", append=True), pytest.raises(LogError, match="another process"):
         run(tmp_path, data, [FakeJudge()], task=task, judge_repeats=7, limit=2)
     assert manifests(tmp_path / "out") == before
+    with (tmp_path / "out" / "responses.jsonl").open("a") as file:
+        file.write('{"id": "torn')  # nor is the log of another run mended
+    before = manifests(tmp_path / "out")
     with pytest.raises(IdentityError):
         run(tmp_path, data, [FakeJudge()], task=task, judge_repeats=7, repeats=3)
     assert manifests(tmp_path / "out") == before
@@ -278,6 +281,9 @@ def test_usage_counts_every_verdict_log(tmp_path: Path, data: Path) -> None:
     opened = nb.open_run(tmp_path / "out", settings=settings(tmp_path))
     opened.report()
     assert opened.usage() == costly.usage()
+    run(tmp_path, data, [dead], task=task, judge_params={"temperature": 0.9})
+    opened.report()  # its numbers are the same, and what it cost is not
+    assert opened.usage()["judge FakeJudge"]["tokens"]["total"] == 24 * 110 + 24 * 7
 
 
 def test_a_limit_counts_what_the_judge_spent_with_other_options(tmp_path: Path, data: Path) -> None:
@@ -365,6 +371,7 @@ def test_a_judge_that_never_answered_is_left_out_unless_it_is_asked(tmp_path: Pa
         assert {one.asked.name for one in made.judged_metrics} == {"FakeJudge"}
         assert [one["name"] for one in made.report()["judges"]] == ["FakeJudge"]
         assert [one.name for one in made.idle_judges] == ["Mistyped"]
+        assert set(made.usage()) == {"model", "judge FakeJudge"}
     assert opened.is_complete
 
 
