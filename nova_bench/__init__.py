@@ -56,7 +56,7 @@ _HOMES = {
     "evaluate": "run",
     "fairness": "fairness_report",
     "fairness_table": "score_table",
-    "find_runs": "run",
+    "find_runs": "run_folders",
     "from_table": "metrics.lifted",
     "load_family": "family",
     "load_model": "catalog",
@@ -84,7 +84,8 @@ if TYPE_CHECKING:
     from nova_bench.late_judging import agreement, estimate_rejudge, rejudge
     from nova_bench.metrics.lifted import from_table
     from nova_bench.prepare import Settings
-    from nova_bench.run import Run, evaluate, find_runs, open_run
+    from nova_bench.run import Run, evaluate, open_run
+    from nova_bench.run_folders import find_runs
     from nova_bench.score_table import fairness_table
     from nova_bench.scorers.lifted import per_sample
     from nova_bench.source import Source

@@ -16,7 +16,6 @@ from nova_bench.budget import Budget, Ledger
 from nova_bench.cache import ResponseCache
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
 from nova_bench.judge_stage import JudgeStage
-from nova_bench.log_index import Index
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
 from nova_bench.progress import Progress
@@ -208,13 +207,14 @@ def ask(
     price: Price | None = None,
     cache: ResponseCache | None = None,
     judges: Sequence[JudgeStage] = (),
+    join: Callable[[], object] = lambda: None,
 ) -> Progress:
     """Ask a model everything in a plan that the run's log does not hold yet.
 
     Args:
         plan: What to ask.
         model: Whom to ask.
-        folder: The run's folder, whose manifest was joined already.
+        folder: The run's folder.
         watch: Called about ten times a second, in the calling thread, and once at the end.
         total: How many requests there are, where it is known.
         budget: Limits that end the requests once they are reached.
@@ -222,6 +222,7 @@ def ask(
         cache: Answers of other runs, asked first.
         judges: Who judges the answers as they arrive, and those of earlier starts. One that is the very adapter of the model takes its
             turn after it: an adapter answers one stream at a time.
+        join: Enters this start into the run's manifest; called once all locks are held, so that a start that is refused changes nothing.
 
     Returns:
         Where the run stands at its end; ``error`` holds what ended it early, a KeyboardInterrupt included.
@@ -229,54 +230,74 @@ def ask(
     Raises:
         LogError: The log is damaged, or another process writes it.
     """
-    with RunLog(folder, append=True) as log:
-        run = _Run(plan, model, log, budget, price, cache, judges)
-        run.progress.total = total
-        run.progress.judges = [judge.progress for judge in judges]
-        for judge in judges:
-            judge.expect(total)
-        beside = [judge for judge in judges if judge.model.adapter is not model.adapter]
-        after = [judge for judge in judges if judge.model.adapter is model.adapter]
-        run.judges = beside
-        finished = threading.Event()
-
-        def stage() -> None:
-            try:
-                run.answer()
-            # Carried to the calling thread, an adapter's KeyboardInterrupt included.
-            except BaseException as error:
-                run.progress.error = error
-            finally:
-                for judge in beside:
-                    judge.close()
-                finished.set()
-
-        def stop() -> None:
-            run.stop.set()
-            for judge in beside:
-                judge.stop()
-
-        def close() -> None:
-            run.model.close()
-            for judge in beside:
-                judge.model.close()
-
-        _start(beside, run.index)
-        threading.Thread(target=stage, name="nova-bench model", daemon=True).start()
-        try:
-            _wait([finished, *(judge.finished for judge in beside)], run.progress, stop, close, watch)
-            is_done = run.exhausted and all(judge.progress.is_done for judge in beside)
-            if run.progress.stopping and run.progress.error is None and not is_done:
-                run.progress.error = KeyboardInterrupt()
-        finally:
-            plan.digests.save()
-        run.close_books()
-    if after and not run.progress.stopping:
-        _judge_alone(plan, folder, after, run.progress, watch)
+    beside = [judge for judge in judges if judge.model.adapter is not model.adapter]
+    after = [judge for judge in judges if judge.model.adapter is model.adapter]
+    with contextlib.ExitStack() as stack:
+        with RunLog(folder, append=True) as log:
+            stack.enter_context(_held(judges, join))
+            run = _Run(plan, model, log, budget, price, cache, beside)
+            run.progress.total = total
+            run.progress.judges = [judge.progress for judge in judges]
+            for judge in judges:
+                judge.expect(total)
+            _ask_beside(run, watch)
+        if after and not run.progress.stopping:
+            _judge_alone(plan, folder, after, run.progress, watch)
     _take_errors(run.progress)
     if watch is not None:
         watch(run.progress)
     return run.progress
+
+
+def _ask_beside(run: _Run, watch: Callable[[Progress], None] | None) -> None:
+    """Run the model, and beside it the judges that are other adapters, to their end."""
+    finished = threading.Event()
+
+    def stage() -> None:
+        try:
+            run.answer()
+        # Carried to the calling thread, an adapter's KeyboardInterrupt included.
+        except BaseException as error:
+            run.progress.error = error
+        finally:
+            for judge in run.judges:
+                judge.close()
+            finished.set()
+
+    def stop() -> None:
+        run.stop.set()
+        for judge in run.judges:
+            judge.stop()
+
+    def close() -> None:
+        run.model.close()
+        for judge in run.judges:
+            judge.model.close()
+
+    for judge in run.judges:
+        judge.start(run.index)
+    threading.Thread(target=stage, name="nova-bench model", daemon=True).start()
+    try:
+        _wait([finished, *(judge.finished for judge in run.judges)], run.progress, stop, close, watch)
+        is_done = run.exhausted and all(judge.progress.is_done for judge in run.judges)
+        if run.progress.stopping and run.progress.error is None and not is_done:
+            run.progress.error = KeyboardInterrupt()
+    finally:
+        run.plan.digests.save()
+    run.close_books()
+
+
+@contextlib.contextmanager
+def _held(judges: Sequence[JudgeStage], join: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold the judges' logs: all locks are taken before any manifest is written, so that a start that is refused changes nothing."""
+    with contextlib.ExitStack() as stack:
+        for judge in judges:
+            judge.open()
+            stack.callback(judge.release)
+        join()
+        for judge in judges:
+            judge.join()
+        yield
 
 
 def judge_answers(
@@ -299,7 +320,8 @@ def judge_answers(
     progress = Progress(judges=[judge.progress for judge in judges])
     for judge in judges:
         judge.expect(total)
-    _judge_alone(plan, folder, judges, progress, watch)
+    with _held(judges):
+        _judge_alone(plan, folder, judges, progress, watch)
     _take_errors(progress)
     if watch is not None:
         watch(progress)
@@ -324,8 +346,8 @@ def _judge_alone(
         for judge in judges:
             judge.model.close()
 
-    _start(judges, known)
     for judge in judges:
+        judge.start(known)
         judge.close()
     try:
         _wait([judge.finished for judge in judges], progress, stop, close, watch)
@@ -334,18 +356,6 @@ def _judge_alone(
             progress.error = KeyboardInterrupt()
     finally:
         plan.digests.save()
-
-
-def _start(judges: Sequence[JudgeStage], known: Index) -> None:
-    """Start judges; where one cannot, those before it are ended."""
-    for i, judge in enumerate(judges):
-        try:
-            judge.start(known)
-        except BaseException:
-            for started in judges[:i]:
-                started.stop()
-                started.finished.wait(5)
-            raise
 
 
 def _wait(

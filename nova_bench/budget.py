@@ -86,6 +86,20 @@ class Ledger:
         elif finish in ("stop", "length"):  # a filter and a refusal at the door answer without counts
             self.uncounted += 1
 
+    def add_all(self, other: Ledger) -> None:
+        """Take in what another ledger holds.
+
+        >>> one, other = Ledger(), Ledger()
+        >>> other.add({"finish": "stop", "usage": {"input_tokens": 9, "output_tokens": 1}})
+        >>> one.add_all(other)
+        >>> one.add_all(other)
+        >>> one.tokens, one.answers, one.largest_input
+        (20, 2, 9)
+        """
+        for key in self.__slots__:
+            ours, theirs = getattr(self, key), getattr(other, key)
+            setattr(self, key, max(ours, theirs) if key.startswith("largest") else ours + theirs)
+
     @property
     def tokens(self) -> int:
         """All tokens that were counted."""
@@ -205,8 +219,11 @@ class Budget:
                     f"--max-hours {self.max_hours:g} is reached: {_spent(self._accounts)} so far. "
                     "The same command goes on from there"
                 )
-        if self.counts_tokens and any(ledger.is_blind for ledger, _ in self._accounts):
-            flag = "--max-cost" if self.max_cost is not None else "--max-total-tokens"
+        blind = [price for ledger, price in self._accounts if ledger.is_blind]
+        # Without a price nothing of an account counts for --max-cost, so its tokens need not be known.
+        is_cost_blind = self.max_cost is not None and any(price is not None for price in blind)
+        if is_cost_blind or (self.max_total_tokens is not None and blind):
+            flag = "--max-cost" if is_cost_blind else "--max-total-tokens"
             return LimitReachedError(
                 f"{flag} cannot be kept: the answers come without token counts. Limit this model with --max-hours or --limit instead, or "
                 "give the same command without the limit"
@@ -233,7 +250,9 @@ def _spent(accounts: list[tuple[Ledger, Price | None]]) -> str:
     requests = sum(ledger.answers + ledger.failed for ledger in ledgers)
     tokens, bound = sum(ledger.tokens for ledger in ledgers), sum(ledger.bound for ledger in ledgers)
     cost = ""
-    if accounts and all(price is not None for _, price in accounts):
-        cost = f"{sum(ledger.cost_bound(price) for ledger, price in accounts if price is not None):.6g} USD, "
+    priced = [ledger.cost_bound(price) for ledger, price in accounts if price is not None]
+    if priced:
+        rest = "" if len(priced) == len(accounts) else " without those that have no price"
+        cost = f"{sum(priced):.6g} USD{rest}, "
     estimated = "" if bound == tokens else f" (answers without counts taken for the largest: {bound:,})"
     return f"{cost}{tokens:,} tokens{estimated}, {requests:,} requests"

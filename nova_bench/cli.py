@@ -286,7 +286,8 @@ def _evaluate_each(
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from nova_bench.run import find_runs, open_run
+    from nova_bench.run import open_run
+    from nova_bench.run_folders import find_runs
 
     folders = [folder for given in parsed.runs for folder in find_runs(given)]
     runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]
@@ -311,9 +312,11 @@ def _print_runs(
 
     reports = [run.report(fresh=fresh) for run in runs]
     usages = [run.usage() for run in runs]
-    for run, usage in zip(runs, usages, strict=True):
+    for run, report, usage in zip(runs, reports, usages, strict=True):
         if run.progress is not None and (line := cli_limits.spent(usage)):
             print(f"{run.plan.spelling}: {line}", file=sys.stderr)
+        for sentence in cli_judging.dropping(run, report):
+            print(harmless(f"{run.plan.spelling}: {sentence}"), file=sys.stderr)
     references = [_coco(run) if coco else None for run in runs]
     if parsed.json:
         document = {

@@ -140,7 +140,8 @@ def _choices(parsed: argparse.Namespace) -> Any:
 
 def _of_runs(parsed: argparse.Namespace) -> dict[str, Any]:
     from nova_bench.fairness_report import fairness
-    from nova_bench.run import find_runs, open_run
+    from nova_bench.run import open_run
+    from nova_bench.run_folders import find_runs
 
     if not parsed.runs:
         raise UsageError("give a run's folder, or --table scores.csv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nova_bench.cli_ending import told
@@ -201,6 +201,29 @@ def options_of(names: Sequence[str], given: Sequence[str]) -> list[dict[str, str
     every = pairs(shared, "-J")
     told = [f"-J ...@{name}" for name in names]
     return [{**every, **pairs(words, flag)} for words, flag in zip(own, told, strict=True)]
+
+
+def dropping(run: Run, report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what should be known of judges whose verdicts are missing: those that are left out, and those that keep a run incomplete.
+
+    Args:
+        run: The run.
+        report: Its report.
+    """
+    from nova_bench.judge_log import asked_judges
+
+    for idle in run.idle_judges:
+        yield (
+            f"judge {idle.name} was asked before and never answered, so its columns are left out; to have it judge, give it again with --judge, "
+            f"to be rid of it, delete {idle.folder}"
+        )
+    folders = {one.name: one.folder for one in asked_judges(run.folder, run.asked)}
+    for judge in report["judges"]:
+        if judge["judge_failed"]:
+            yield (
+                f"{judge['judge_failed']:,} answers wait for judge {judge['name']}: give it again with --judge, or, to drop what it said, "
+                f"delete {folders[judge['name']]}"
+            )
 
 
 def judge_again(parsed: argparse.Namespace, runs: Sequence[Run]) -> list[Run]:

@@ -17,7 +17,8 @@ from nova_bench.fairness_json import plain_json
 from nova_bench.identity import versions
 from nova_bench.judged_rows import JudgedMetric
 from nova_bench.report import caution, cell_signature
-from nova_bench.run import Run, find_runs, open_run
+from nova_bench.run import Run, open_run
+from nova_bench.run_folders import find_runs
 from nova_bench.score import Scored
 from nova_bench.table import Table
 from nova_bench.types import Metric

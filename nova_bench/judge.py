@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from nova_bench.adapter import Model
 from nova_bench.errors import UsageError
+from nova_bench.model_names import is_same_model
 from nova_bench.rubrics.texts import shown_by
 from nova_bench.signature import canonical, digest
 from nova_bench.text import strip_thinking, without_surrogates
@@ -386,8 +387,8 @@ def _plain(error: Exception) -> str:
 def check_self_judge(model: Model, judge: Model, *, is_allowed: bool) -> bool:
     """Return whether a judge is the model under test, which has to be allowed.
 
-    It is where both have the same name; where their adapters name the same model, behind whichever address; and where neither names one
-    and their adapter and options are the same.
+    It is where both have the same name; where their adapters name the same model (`nova_bench.model_names`), behind whichever address; and
+    where neither names one and their adapter and options are the same. What a name hides shows at scoring, where vendors say who answered.
 
     Raises:
         UsageError: It is, and that was not allowed.
@@ -412,8 +413,9 @@ def check_self_named(
     Raises:
         UsageError: Both name one model.
     """
-    named = _bare_name(options.get("model") or model.partition(":")[2])
-    if named and named == _bare_name(judge_options.get("model") or judge.partition(":")[2]):
+    if is_same_model(
+        options.get("model") or model.partition(":")[2], judge_options.get("model") or judge.partition(":")[2]
+    ):
         raise _self_judge(judge, model)
 
 
@@ -427,7 +429,7 @@ def _self_judge(judge: str, model: str) -> UsageError:
 def _is_same(model: Model, judge: Model) -> bool:
     names = [_model_name(one) for one in (model, judge)]
     if all(names):
-        return names[0] == names[1]
+        return is_same_model(*names)
     if any(names):
         return False
     return (model.name, model.source, dict(model.identity)) == (
@@ -438,9 +440,5 @@ def _is_same(model: Model, judge: Model) -> bool:
 
 
 def _model_name(model: Model) -> str:
-    return _bare_name(str(model.options.get("model") or model.name.partition(":")[2]))
-
-
-def _bare_name(name: str) -> str:
-    """Return the name of the model behind an adapter as it is compared: without the organisation, whatever its case."""
-    return name.rstrip("/").rpartition("/")[2].casefold()
+    """Return the name of the model behind an adapter."""
+    return str(model.options.get("model") or model.name.partition(":")[2]).strip()

@@ -2,27 +2,25 @@
 
 ``verdicts.jsonl`` is a log like that of the responses. A record counts where its id and the hash of its request are the same; the hash is
 of the first try, so that all tries of a verdict share it. A record holds a ``verdict``, or the ``fault`` that made it none, or an
-``error`` where no answer came. Of gated data it holds scores, counts and labels only: free text, the raw answer and the reasoning go to
-``private.jsonl``, which nobody but the owner can read and which no report, page or bundle takes.
+``error`` where no answer came. Of gated data it holds scores, counts and labels only: free text, the raw answer, the reasoning and the
+words of errors go to ``private.jsonl`` (`nova_bench.judge_privacy`), which no report, page or bundle takes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
-from nova_bench.discreet import without_quotes
-from nova_bench.errors import AdapterError, LimitReachedError, LogError, NovaBenchError, UsageError
-from nova_bench.judge import TRIES, Verdict, asking_digest, rubric_id
+from nova_bench.errors import AdapterError, LimitReachedError, LogError, NovaBenchError
+from nova_bench.judge import TRIES, Verdict, asking_digest, read_verdict, rubric_id
 from nova_bench.judge_names import judge_identity, kind_of, names_apart
+from nova_bench.judge_privacy import PrivateFile, error_kind, split_record
 from nova_bench.log_index import Entry
 from nova_bench.prices import Price
 from nova_bench.runlog import MANIFEST, RunLog, join_identity, read_manifest, record_of
@@ -31,11 +29,6 @@ from nova_bench.types import Judge, Request, Response
 
 JUDGES = "judges"
 VERDICTS = "verdicts.jsonl"
-PRIVATE = "private.jsonl"
-
-_QUOTE_IN_ERROR = 24
-"""Characters in a row of what was asked, as in `nova_bench.discreet`."""
-_LONGEST_ERROR = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,63 +121,59 @@ def join_judge(
 
 
 def asked_judges(run: Path, also: Collection[Path] = ()) -> list[Asked]:
-    """Return the judges that were asked about a run, by name; two that share a name are told apart by the options that differ.
+    """Return the judges whose verdicts on a run count, by name; two that share a name are told apart by the options that differ.
 
-    Of two that differ only in their adapter's text (it was edited in between) the one that was asked last counts. One of a shared name that
-    never gave a verdict is left out once another was asked: its options were wrong, and no number rests on it.
+    One that never answered does not count: its name or its options were mistyped, or its server was never there, and it would leave the run
+    incomplete for good. Of two that differ only in their adapter's text (it was edited in between) the one that was asked last counts.
 
     Args:
         run: The run's folder.
-        also: Judges' folders that are not left out.
+        also: Folders of judges that count in any case, because this start asks them.
 
     Raises:
-        LogError: A manifest is damaged.
+        LogError: A manifest or a line of verdicts is damaged.
     """
     found: dict[str, Asked] = {}
-    for path in sorted((run / JUDGES).glob(f"*/{MANIFEST}")):
-        asked = _asked(path.parent)
+    for asked in all_judges(run):
         key = digest(asked.kind)
-        if key not in found or found[key].started < asked.started:
+        if key in found and found[key].started >= asked.started:
+            continue
+        if asked.folder in also or has_answered(asked):
             found[key] = asked
-    last = {one.name: one for one in sorted(found.values(), key=lambda one: one.started)}
-    names = [one.name for one in found.values()]
-    kept = [
-        one
-        for one in found.values()
-        if names.count(one.name) == 1
-        or one is last[one.name]
-        or one.folder in also
-        or _has_verdict(one.folder)
-    ]
+    kept = list(found.values())
     apart = names_apart([one.kind for one in kept])
     named = [dataclasses.replace(one, name=name) for one, name in zip(kept, apart, strict=True)]
     return sorted(named, key=lambda one: one.name)
 
 
-def _has_verdict(folder: Path) -> bool:
-    """Return whether a judge gave a verdict; the bytes cannot stand inside a text, whose quotes are escaped."""
-    try:
-        with (folder / VERDICTS).open("rb") as file:
-            return any(b',"verdict":' in line for line in file)
-    except FileNotFoundError:
-        return False
-
-
-def is_judges(folder: Path) -> bool:
-    """Return whether a folder with a manifest is a judge's: it lies in ``judges`` in a run's folder."""
-    return folder.parent.name == JUDGES and (folder.parent.parent / MANIFEST).exists()
-
-
-def check_no_judge(folder: Path) -> None:
-    """Raise where a folder that was given as a run's is a judge's.
+def all_judges(run: Path) -> list[Asked]:
+    """Return all judges that were ever asked about a run, each set of options apart.
 
     Raises:
-        UsageError: It is; the message has the run's.
+        LogError: A manifest is damaged.
     """
-    if is_judges(folder.resolve()) and (folder / MANIFEST).exists():
-        raise UsageError(
-            f"{folder} holds a judge's verdicts; give the run's folder, {folder.resolve().parent.parent}"
-        )
+    return [_asked(path.parent) for path in sorted((run / JUDGES).glob(f"*/{MANIFEST}"))]
+
+
+def idle_judges(run: Path, also: Collection[Path] = ()) -> list[Asked]:
+    """Return the judges of `all_judges` that do not count, and in whose place none counts that differs only in its adapter's text.
+
+    Args:
+        run: The run's folder.
+        also: As for `asked_judges`.
+    """
+    counting = {digest(one.kind) for one in asked_judges(run, also)}
+    return [one for one in all_judges(run) if digest(one.kind) not in counting]
+
+
+def has_answered(asked: Asked) -> bool:
+    """Return whether a judge ever answered, with a verdict or with what was none.
+
+    Raises:
+        LogError: A line before the first answer is damaged.
+    """
+    with RunLog(asked.folder, name=VERDICTS) as log:
+        return any(entry.is_final for entry, _ in log.records())
 
 
 def _asked(folder: Path) -> Asked:
@@ -252,7 +241,7 @@ class VerdictLog:
         """Parameters that its backend could not honour, with how many of its answers, broken ones too, went without."""
         self._known: dict[tuple[str, bytes], Known] = {}
         self._log = RunLog(folder, append=append, name=VERDICTS)
-        self._private = -1
+        self._private = PrivateFile(folder)
         for entry, record in self._log.records():
             self._see(entry, record)
 
@@ -265,9 +254,7 @@ class VerdictLog:
     def close(self) -> None:
         """Sync what was written, and let the lock go."""
         self._log.close()
-        if self._private >= 0:
-            os.close(self._private)
-            self._private = -1
+        self._private.close()
 
     def _see(self, entry: Entry, record: Mapping[str, Any]) -> None:
         self.ledger.add(record)
@@ -318,47 +305,21 @@ class VerdictLog:
             else:
                 record["fault"] = read.fault or "broken"
         if self._is_gated:
-            record = self._without_private(record, judge, request)
+            record, private = split_record(record, judge, request)
+            if private:  # first: what the log tells of must be there
+                self._private.write({"id": request.id, "request": record["request"], **private})
         self._log.append(record)
         entry = Entry(0, 0, hashed, response.finish != "error")  # its place is of no use to who writes
         self._see(entry, record)
         return self._known.get((request.id, hashed), Known())
 
-    def _without_private(self, record: dict[str, Any], judge: Judge, request: Request) -> dict[str, Any]:
-        """Return a record without free text, which is written to the private file first."""
-        private: dict[str, Any] = {key: record.pop(key) for key in ("text", "reasoning") if key in record}
-        if "error" in record:  # a server's words: they may tell of the patient without quoting
-            private["error"], record["error"] = record["error"], f"the reason stands in {PRIVATE}"
-        if "fault" in record:
-            said = "\n".join([request.text, *private.values()])
-            record["fault"] = without_quotes(record["fault"][:_LONGEST_ERROR], said, _QUOTE_IN_ERROR)
-        if "verdict" in record:
-            whole = record["verdict"]
-            record["verdict"] = {key: value for key, value in whole.items() if key not in judge.private}
-        if private:
-            self._keep_private({"id": request.id, "request": record["request"], **private})
-        return record
-
-    def _keep_private(self, record: Mapping[str, Any]) -> None:
-        """Write one line to the private file; a line that a kill left torn stays a line of its own.
+    def tell_privately(self, sentence: str) -> None:
+        """Write what may stand nowhere else to the private file.
 
         Raises:
             LogError: The disk is full or fails.
         """
-        path = self.folder / PRIVATE
-        line = json.dumps(record).encode("ascii") + b"\n"
-        try:
-            if self._private < 0:
-                self._private = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                size = os.fstat(self._private).st_size
-                if size and os.pread(self._private, 1, size - 1) != b"\n":
-                    line = b"\n" + line
-            while line:
-                line = line[os.write(self._private, line) :]
-        except OSError as error:
-            raise LogError(
-                f"cannot write to {path}: {error.strerror or error}; make room, then give the same command again"
-            ) from error
+        self._private.write({"ended": sentence})
 
     def verdicts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (id, record) of every record, in the order of the log: for audits."""
@@ -366,30 +327,43 @@ class VerdictLog:
             yield record["id"], record
 
 
-def shown_error(error: Exception, judge: str, asked: Iterable[str], *, is_gated: bool) -> Exception:
-    """Return what may be said of a judge's breakdown: one sentence, of gated data without a quotation of what was asked.
+def told_end(error: Exception, judge: str, log: VerdictLog, *, is_gated: bool) -> Exception:
+    """Return what may be said of what ended a judge: one sentence, of gated data without a word of what was raised.
 
     Args:
-        error: What the adapter raised.
-        judge: The judge's name.
-        asked: The texts of the requests that it had.
-        is_gated: Whether they are given to approved accounts only.
-
-    >>> shown_error(KeyError("Seen on Monday with pain."), "j", ["Seen on Monday with pain."], is_gated=True)
-    AdapterError("judge j failed: KeyError: '[quotes the request, left out]'")
+        error: What came out of its adapter.
+        judge: Its name.
+        log: Its log, whose private file takes the words.
+        is_gated: Whether the texts are given to approved accounts only.
     """
     if isinstance(error, (LogError, LimitReachedError)):
         return error
-    is_known = isinstance(error, NovaBenchError)
-    if is_known and not is_gated:
-        return error
-    said = (str(error) if is_known else f"judge {judge} failed: {type(error).__name__}: {error}")[
-        :_LONGEST_ERROR
-    ]
-    for text in asked if is_gated else ():
-        for form in (text, repr(text)[1:-1], json.dumps(text)[1:-1]):
-            said = without_quotes(said, form, _QUOTE_IN_ERROR)
-    return AdapterError(said)
+    told = f"{type(error).__name__}: {error}"
+    if is_gated:
+        log.tell_privately(told)
+        return AdapterError(f"judge {judge} failed: {error_kind(told)} of its verdicts")
+    return (
+        error if isinstance(error, NovaBenchError) else AdapterError(f"judge {judge} failed: {told[:2000]}")
+    )
+
+
+def read_answer(
+    judge: Judge, response: Response, texts: Mapping[str, str], think: tuple[str, str] | None
+) -> Verdict:
+    """Read a verdict; an exception of whatever kind out of reading it, the rubric's own check included, makes it a broken one.
+
+    Args:
+        judge: What was asked.
+        response: What came back; for a failure there is nothing to read.
+        texts: The texts as they went in.
+        think: The tags of the judge's reasoning.
+    """
+    if response.finish == "error":
+        return Verdict(None)
+    try:
+        return read_verdict(judge, response, texts, think)
+    except Exception as error:  # its words may be those of the answer
+        return Verdict(None, f"{type(error).__name__} while the verdict was read")
 
 
 def verdict_hash(request: Request) -> bytes:

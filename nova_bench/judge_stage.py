@@ -13,15 +13,15 @@ import collections
 import contextlib
 import copy
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from nova_bench.adapter import Model
 from nova_bench.budget import Budget
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
-from nova_bench.judge import Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, VerdictLog, shown_error
+from nova_bench.judge import judge_request, with_attempt
+from nova_bench.judge_log import Asked, VerdictLog, read_answer, told_end
 from nova_bench.log_index import Index
 from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
@@ -58,6 +58,7 @@ class JudgeStage:
         is_gated: Whether the texts are given to approved accounts only.
         budget: Limits that end the requests once they are reached.
         price: Of the judge's tokens, where it is known.
+        join: Enters this start into the judge's manifest; called once the lock is held.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class JudgeStage:
         is_gated: bool,
         budget: Budget | None = None,
         price: Price | None = None,
+        join: Callable[[], object] = lambda: None,
     ) -> None:
         # A plan remembers the last request's form, so a thread needs one of its own.
         self.plan, self.model, self.asked = copy.copy(plan), model, asked
         self.progress = JudgeProgress(asked.name, repeats=asked.repeats)
         self.finished = threading.Event()
+        self.join = join
         self._run, self._is_gated, self._budget, self._price = run, is_gated, budget, price
         self._judges = [asked.tuned(judge) for judge in plan.task.judges]
         self.each = len(self._judges) * asked.repeats
@@ -90,15 +93,27 @@ class JudgeStage:
         self._strangers = 0
         self._reasons: dict[str, int] = {}
 
+    def open(self) -> None:
+        """Take the lock of the verdicts and read them; nothing of an earlier start is changed.
+
+        Raises:
+            LogError: Another process is writing them, or a line is damaged.
+        """
+        self._log = VerdictLog(self.asked.folder, append=True, is_gated=self._is_gated)
+        if self._budget is not None:
+            self._budget.open(str(self.asked.folder.resolve()), self._log.ledger, self._price)
+
+    def release(self) -> None:
+        """Let the lock go, where the stage never began; one that did does so at its end."""
+        if not self._has_begun:
+            self._log.close()
+
     def start(self, known: Index) -> None:
         """Begin, in a thread of its own.
 
         Args:
             known: What the run's log held at this moment; later answers have to be offered.
         """
-        self._log = VerdictLog(self.asked.folder, append=True, is_gated=self._is_gated)
-        if self._budget is not None and (self._price is not None or self._budget.max_cost is None):
-            self._budget.open(str(self.asked.folder.resolve()), self._log.ledger, self._price)
         self._backlog = self._unjudged(known) if len(known) else iter(())
         self._has_begun = True
         threading.Thread(target=self._work, name="nova-bench judge", daemon=True).start()
@@ -146,9 +161,6 @@ class JudgeStage:
         # Carried to the calling thread, an adapter's KeyboardInterrupt included.
         except BaseException as error:
             self.progress.error = error
-            if self._is_gated and isinstance(error, Exception):
-                texts = [sent.request.text for sent in self._in_flight.values()]
-                self.progress.error = shown_error(error, self.model.name, texts, is_gated=True)
         finally:
             with self._changed:
                 self._waiting.clear()
@@ -156,6 +168,14 @@ class JudgeStage:
                 self._changed.notify_all()
 
     def _stream(self) -> None:
+        """Ask until the adapter ends; what comes out of it, other than a fault of the log or a limit, is told in one sentence."""
+        try:
+            self._pull()
+        except Exception as error:
+            shown = told_end(error, self.model.name, self._log, is_gated=self._is_gated)
+            raise shown from (None if self._is_gated else error)
+
+    def _pull(self) -> None:
         responses = self.model.adapter.generate(self._requests())
         with contextlib.ExitStack() as stack:
             if (close := getattr(responses, "close", None)) is not None:
@@ -262,9 +282,7 @@ class JudgeStage:
             self._strangers += 1
             return
         response = checked(response)
-        read = Verdict(None)
-        if response.finish != "error":
-            read = read_verdict(sent.judge, response, sent.texts, self.model.card.think)
+        read = read_answer(sent.judge, response, sent.texts, self.model.card.think)
         known = self._log.append(self.plan.spelling, sent.judge, sent.request, sent.hashed, response, read)
         if response.finish == "error":
             self.progress.failed += 1
@@ -283,7 +301,7 @@ class JudgeStage:
 
     def _say(self, message: str) -> None:
         if self._is_gated:  # a server's error may quote what was judged
-            message = message.partition(": ")[0] + ": the reason stands in the judge's log"
+            message = message.partition(": ")[0] + ": the reason stands in private.jsonl of its verdicts"
         reason = message.partition(": ")[2]
         self._reasons[reason] = self._reasons.get(reason, 0) + 1
         if self._reasons[reason] <= 3 and len(self.progress.messages) < 20:

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.budget import Budget
 from nova_bench.errors import AdapterError, LimitReachedError
-from nova_bench.judge import TRIES, Verdict, judge_request, read_verdict, with_attempt
-from nova_bench.judge_log import Asked, Known, VerdictLog, shown_error
+from nova_bench.judge import TRIES, Verdict, judge_request, with_attempt
+from nova_bench.judge_log import Asked, Known, VerdictLog, read_answer, told_end
 from nova_bench.progress import JudgeProgress
 from nova_bench.response_check import checked
 from nova_bench.types import Judge, Request, Response
@@ -133,21 +133,14 @@ class _Texts:
 
     def ask(self, *, is_first: bool) -> bool:
         """Ask what has no verdict, once each; return whether something came back broken and may be asked again."""
-        is_again = False
         self._has_asked_all = False
         with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
             if self.budget is not None and (self.asked.price is not None or self.budget.max_cost is None):
                 self.budget.open(str(self.asked.folder.resolve()), log.ledger, self.asked.price)
             try:
-                responses = self.model.adapter.generate(self._requests(log, is_first))
-                with contextlib.ExitStack() as stack:
-                    if (close := getattr(responses, "close", None)) is not None:
-                        stack.callback(close)
-                    for response in responses:
-                        is_again = self._accept(log, response) or is_again
+                is_again = self._pull(log, is_first)
             except Exception as error:
-                texts = [sent.request.text for sent in self._in_flight.values()]
-                shown = shown_error(error, self.model.name, texts, is_gated=self.is_gated)
+                shown = told_end(error, self.model.name, log, is_gated=self.is_gated)
                 raise shown from (None if self.is_gated else error)
         if self._limit is not None and self.budget is not None:
             raise self.budget.reached() or self._limit  # what was in flight has arrived since
@@ -159,6 +152,16 @@ class _Texts:
             self._say(f"judge {self.model.name} ended without answering {len(self._in_flight)} requests")
             self._failed.update(self._in_flight)
             self._in_flight.clear()
+        return is_again
+
+    def _pull(self, log: VerdictLog, is_first: bool) -> bool:
+        is_again = False
+        responses = self.model.adapter.generate(self._requests(log, is_first))
+        with contextlib.ExitStack() as stack:
+            if (close := getattr(responses, "close", None)) is not None:
+                stack.callback(close)
+            for response in responses:
+                is_again = self._accept(log, response) or is_again
         return is_again
 
     def _requests(self, log: VerdictLog, is_first: bool) -> Iterator[Request]:
@@ -186,16 +189,14 @@ class _Texts:
             self._say(f"judge {self.model.name} answered what was not asked; it was left out")
             return False
         response = checked(response)
-        read = Verdict(None)
-        if response.finish != "error":
-            read = read_verdict(sent.wanted.judge, response, sent.wanted.texts, self.model.card.think)
+        read = read_answer(sent.wanted.judge, response, sent.wanted.texts, self.model.card.think)
         known = log.append(self.label, sent.wanted.judge, sent.request, sent.hashed, response, read)
         self._count(known, response, read)
         if response.finish == "error":
             self._failed.add(sent.request.id)
-            self._say(f"{response.id}: {'the reason stands in the log' if self.is_gated else response.error}")
+            self._say(f"{response.id}: {self._reason(response.error)}")
         elif known.is_unjudged:
-            self._say(f"{response.id}: unjudged: {read.fault}")
+            self._say(f"{response.id}: unjudged: {self._reason(read.fault)}")
         return not known.is_final and response.finish != "error"
 
     def _count(self, known: Known, response: Response, read: Verdict) -> None:
@@ -209,6 +210,9 @@ class _Texts:
             self.progress.broken += 1
         if self.show is not None:
             self.show()
+
+    def _reason(self, said: str | None) -> str:
+        return "the reason stands in private.jsonl of its verdicts" if self.is_gated else said or "broken"
 
     def _say(self, reason: str) -> None:
         if len(self.made.reasons) < 20:

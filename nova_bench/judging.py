@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from nova_bench.errors import UsageError
 from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, check_self_judge, open_texts
-from nova_bench.judge_log import JUDGES, Asked, asked_judges, join_judge
+from nova_bench.judge_log import JUDGES, Asked, join_judge
 from nova_bench.judge_names import judge_identity, judge_name, kind_of, names_apart
+from nova_bench.judge_spend import open_earlier
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
 from nova_bench.prepare import Answerer, Settings, ready_judge
@@ -67,6 +69,7 @@ class Judging:
         """What each is called: two that differ only in their options by these."""
         self._is_self: dict[str, bool] = {}
         self._price: dict[str, Price | None] = {}
+        self._unpriced: list[str] = []
 
     def check(self, task: Task, model: Model, data: Data | None, spelling: str) -> None:
         """Make the judges ready and see whether they may be asked; nothing is sent.
@@ -110,41 +113,42 @@ class Judging:
         return self._price[name]
 
     def stages(self, plan: Plan, run: Path, *, is_gated: bool) -> list[JudgeStage]:
-        """Return the stages, each entered into its manifest below the run's folder.
+        """Return the stages; each enters its start into its manifest below the run's folder once it holds the lock.
 
         Args:
             plan: The run's plan.
             run: Its folder, which is there.
             is_gated: Whether the texts are given to approved accounts only.
         """
-        folders = [
-            join_judge(
+        made = []
+        planned = self.planned(run)
+        if self._budget is not None:
+            self._unpriced = open_earlier(self._budget, run, {asked.folder for _, asked in planned})
+        for one, asked in planned:
+            join = functools.partial(
+                join_judge,
                 run,
                 one,
                 plan.task.judges,
                 params=self.params,
-                repeats=self._repeats,
-                is_self=self._is_self[name],
-                price=self._price[name],
+                repeats=asked.repeats,
+                is_self=asked.is_self,
+                price=asked.price,
                 start=judge_start(one, self._settings.command),
-            ).folder
-            for name, one in zip(self.names, self.models, strict=True)
-        ]
-        named = {
-            asked.folder: asked for asked in asked_judges(run, folders)
-        }  # told apart from those of earlier starts
-        return [
-            JudgeStage(
-                plan,
-                one,
-                run,
-                named[folder],
-                is_gated=is_gated,
-                budget=self._budget,
-                price=self._price[name],
             )
-            for folder, name, one in zip(folders, self.names, self.models, strict=True)
-        ]
+            made.append(
+                JudgeStage(
+                    plan,
+                    one,
+                    run,
+                    asked,
+                    is_gated=is_gated,
+                    budget=self._budget,
+                    price=asked.price,
+                    join=join,
+                )
+            )
+        return made
 
     def planned(self, run: Path) -> list[tuple[Model, Asked]]:
         """Return the judges and what their manifests below the run's folder would say of them; nothing is written.
@@ -174,14 +178,19 @@ class Judging:
 
     def notes(self, task: Task) -> list[str]:
         """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""
-        if self._given and task.judges and self._budget is not None and self._budget.max_cost is not None:
+        said = []
+        if self._budget is not None and self._budget.max_cost is not None:
             free = [name for name, price in self._price.items() if price is None]
-            return [
+            said = [
                 f"judge {name} has no price and runs here, so --max-cost does not count it" for name in free
+            ] + [
+                f"judge {name} was asked before and has no price, so --max-cost does not count what it spent"
+                for name in self._unpriced
+                if name not in free
             ]
-        if not self._given or task.judges:
-            return []
-        return [f"{task.name} has no judged column, so no judge was asked"]
+        if self._given and not task.judges:
+            said.append(f"{task.name} has no judged column, so no judge was asked")
+        return said
 
     def notes_on_hosted(self, data: Source, *, is_allowed: bool) -> list[str]:
         """Return why judges may not be asked about gated data: for a dry run, which sends nothing."""

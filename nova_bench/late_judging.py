@@ -72,7 +72,9 @@ def rejudge(
         is_gated = plan.data.source.gated and not plan.data.is_synthetic
         stages = judging.stages(plan, folder, is_gated=is_gated)
         progress = judge_answers(plan, folder, stages, watch=watch, total=plan.request_total)
-    return Run(folder, plan, opened.model, progress, opened.price, opened.remote_code)
+        progress.messages += judging.notes(plan.task)
+    asked = [stage.asked.folder for stage in stages]
+    return Run(folder, plan, opened.model, progress, opened.price, opened.remote_code, asked)
 
 
 def estimate_rejudge(

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,14 +25,16 @@ from nova_bench.data import Data, open_data
 from nova_bench.errors import IdentityError, UsageError
 from nova_bench.hosted import check_hosted
 from nova_bench.identity import code_digest, identity_of, missing_resources, start_of, versions
-from nova_bench.judge_log import VERDICTS, asked_judges, check_no_judge, is_judges
+from nova_bench.judge_log import VERDICTS, Asked, all_judges, asked_judges, idle_judges
+from nova_bench.judge_spend import judge_usage
 from nova_bench.judged_rows import JudgedMetric, judged_metrics
 from nova_bench.judging import Judging
 from nova_bench.plan import Limit, Plan
 from nova_bench.prepare import Answerer, Settings, prepare
 from nova_bench.prices import Price, find_price, missing_price, price_files
 from nova_bench.report import cells, report_json
-from nova_bench.runlog import MANIFEST, RESPONSES, RunLog, join_identity, read_manifest, write_json
+from nova_bench.run_folders import check_run
+from nova_bench.runlog import RESPONSES, RunLog, check_identity, join_identity, read_manifest, write_json
 from nova_bench.score import Scored, answered_items, score
 from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
@@ -56,6 +58,7 @@ class Run:
         progress: How the start that made this object ended; None where it was only opened.
         price: What the model's tokens cost, where it is known.
         remote_code: Whose own Python code ran as part of the model, if any did.
+        asked: Folders of the judges that this start asked.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Run:
         progress: Progress | None = None,
         price: Price | None = None,
         remote_code: Mapping[str, str] | None = None,
+        asked: Collection[Path] = (),
     ) -> None:
         self.folder, self.plan, self.model, self.progress, self.price = folder, plan, model, progress, price
+        self.asked = asked
         self.remote_code = remote_code
         self._usage: dict[str, Any] | None = None
 
@@ -75,7 +80,7 @@ class Run:
     def scored(self) -> Scored:
         """The rows of all answers in the log."""
         with RunLog(self.folder) as log:
-            return score(self.plan, log)
+            return score(self.plan, log, self.asked)
 
     def cells(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Cell]:
         """Return every number of the run: each metric overall, then on each slice."""
@@ -113,8 +118,9 @@ class Run:
         report = report_json(self.plan, self.scored, made, self.remote_code, resamples=resamples, seed=seed)
         write_json(self.folder / REPORT, report)
         self._usage = {"model": self.scored.ledger.json(self.model, self.price)}
-        for name, account in self.scored.judges.items():
-            self._usage[f"judge {name}"] = account.ledger.json(name, account.asked.price)
+        self._usage |= judge_usage(
+            self.folder, {one.asked.folder: one.ledger for one in self.scored.judges.values()}
+        )
         write_json(self.folder / USAGE, {"usage": self._usage, "report_state": state})
         return report
 
@@ -130,22 +136,28 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every sample of the plan was answered, and judged by every judge that was asked."""
+        """Whether every sample of the plan was answered, and judged by every judge that counts."""
         return not self.scored.reasons and not any(one.failed for one in self.scored.judges.values())
 
     @property
     def judged_metrics(self) -> list[JudgedMetric]:
-        """The metrics that need a judge, under the name of each judge that was asked."""
-        return judged_metrics(self.plan.task, asked_judges(self.folder))
+        """The metrics that need a judge, under the name of each judge that counts."""
+        return judged_metrics(self.plan.task, [account.asked for account in self.scored.judges.values()])
+
+    @property
+    def idle_judges(self) -> list[Asked]:
+        """The judges that were asked about the run by some start, never answered, and are left out of its numbers."""
+        return idle_judges(self.folder, self.asked)
 
     def _state(self, resamples: int, seed: int) -> str:
         """Return a digest of all that a report is made from: the answers, the code and the settings."""
         return digest(
             [
                 _file_digest(self.folder / RESPONSES),
+                [one.folder.name for one in asked_judges(self.folder, self.asked)],
                 [
                     [one.state(), _file_digest(one.folder / VERDICTS), _file_digest(one.folder / CALIBRATION)]
-                    for one in asked_judges(self.folder)
+                    for one in all_judges(self.folder)
                 ],
                 self.plan.data.digest,
                 code_digest(),
@@ -269,11 +281,10 @@ def evaluate(
             stack.callback(ready.close)
         stack.callback(judging.close)
         folder.mkdir(parents=True, exist_ok=True)
-        join_identity(
-            folder,
-            identity_of(plan, ready, made.task_file),
-            start_of(plan, ready, data, settings.command, made.price),
-        )
+        identity = identity_of(plan, ready, made.task_file)
+        check_identity(folder, identity)  # before a log is opened, and mended, that is another run's
+        start = start_of(plan, ready, data, settings.command, made.price)
+        stages = judging.stages(plan, folder, is_gated=made.is_gated)
         progress = ask(
             plan,
             ready,
@@ -283,12 +294,14 @@ def evaluate(
             budget=budget,
             price=made.price,
             cache=kept,
-            judges=judging.stages(plan, folder, is_gated=made.is_gated),
+            judges=stages,
+            join=lambda: join_identity(folder, identity, start),
         )
         progress.messages += judging.notes(plan.task)
         if progress.error is None:
             progress.messages += ready.notes(request_ids(plan)) if hasattr(ready.adapter, "notes") else ()
-    return Run(folder, plan, ready.name, progress, made.price, remote_code(ready.identity))
+    asked = [stage.asked.folder for stage in stages]
+    return Run(folder, plan, ready.name, progress, made.price, remote_code(ready.identity), asked)
 
 
 def open_run(folder: Path | str, *, data: str | None = None, settings: Settings | None = None) -> Run:
@@ -301,11 +314,13 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
 
     Raises:
         LogError: The folder holds no run.
+        UsageError: It holds a judge's verdicts.
         IdentityError: The data set, the task's version or the parser is not that of the run.
     """
     settings = settings or Settings()
     folder = Path(folder)
     manifest = read_manifest(folder)
+    check_run(folder, manifest)
     identity, start = manifest["identity"], manifest["starts"][-1]
     task = load_task(identity["task_file"] or identity["task"])
     if task.version != identity["task_version"]:
@@ -346,23 +361,6 @@ def open_run(folder: Path | str, *, data: str | None = None, settings: Settings 
     return Run(
         folder, plan, model, price=price, remote_code=remote_code(identity["model"].get("options", {}))
     )
-
-
-def find_runs(folder: Path) -> list[Path]:
-    """Return the folder itself where it holds a run, else all runs below it.
-
-    Raises:
-        UsageError: There is none, or it is a judge's folder.
-    """
-    check_no_judge(folder)
-    if (folder / MANIFEST).exists():
-        return [folder]
-    below = sorted(path.parent for path in folder.rglob(MANIFEST) if not is_judges(path.parent))
-    if not below:
-        raise UsageError(
-            f"no run in {folder}: it holds no {MANIFEST}. Give the folder that `nova-bench run ... --out` wrote"
-        )
-    return below
 
 
 def recompute_coco(run: Run) -> dict[str, dict[str, float | None]] | None:

@@ -7,8 +7,9 @@ import dataclasses
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from nova_bench.judged_rows import (
     spread_column,
     state_column,
 )
+from nova_bench.model_names import is_any_same
 from nova_bench.plan import Plan, Unusable
 from nova_bench.runlog import RunLog
 from nova_bench.signature import template
@@ -116,12 +118,13 @@ class _Tally:
     ignored: int = 0
 
 
-def score(plan: Plan, log: RunLog) -> Scored:
-    """Score every answer in the log that belongs to the plan, with the verdicts of all judges that were asked.
+def score(plan: Plan, log: RunLog, also: Collection[Path] = ()) -> Scored:
+    """Score every answer in the log that belongs to the plan, with the verdicts of all judges that count.
 
     Args:
         plan: The plan of the run.
         log: Its log, open for reading; the judges' lie below its folder.
+        also: As for `nova_bench.judge_log.asked_judges`.
 
     Raises:
         LogError: The log is damaged.
@@ -134,7 +137,7 @@ def score(plan: Plan, log: RunLog) -> Scored:
     tables: list[Table] = []
     open_lines: list[tuple[int, Sample | None]] = []
     with contextlib.ExitStack() as stack:
-        asked = asked_judges(log.folder) if judged else []
+        asked = asked_judges(log.folder, also) if judged else []
         benches = [Bench(one, stack.enter_context(VerdictLog(one.folder))) for one in asked]
         start = 0
         for chunk in _chunks(_predictions(plan, log, tally)):
@@ -167,17 +170,19 @@ def score(plan: Plan, log: RunLog) -> Scored:
         reasons=tally.reasons,
         ledger=tally.ledger,
         ignored=tally.ignored,
-        judges={bench.name: _account(bench, plan.task.judges, whole) for bench in benches},
+        judges={bench.name: _account(bench, plan.task.judges, whole, tally.models) for bench in benches},
     )
 
 
-def _account(bench: Bench, judges: Sequence[Judge], whole: Table) -> JudgeAccount:
+def _account(bench: Bench, judges: Sequence[Judge], whole: Table, models: Collection[str]) -> JudgeAccount:
+    """Return what is known of a judge's part; it is the model under test too where vendors named one model for both."""
     columns = [whole.columns.get(state_column(judge, bench.name)) for judge in judges]
     states = [column for column in columns if isinstance(column, np.ndarray)]
     least = np.min(states, axis=0) if states else np.zeros(0)
     unjudged, failed = int((least == UNJUDGED).sum()), int((least == JUDGE_FAILED).sum())
+    is_self = bench.asked.is_self or is_any_same(models, bench.log.models)
     return JudgeAccount(
-        bench.asked,
+        dataclasses.replace(bench.asked, is_self=is_self),
         bench.log.ledger,
         dict(sorted(bench.log.models.items())),
         unjudged,
