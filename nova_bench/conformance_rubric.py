@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from nova_bench import conformance_requests as asked
 from nova_bench.conformance_stream import Outcome, Trouble
-from nova_bench.judge import judge_request, read_verdict, texts_in
+from nova_bench.judge import judge_request, texts_in
+from nova_bench.judge_reading import read_verdict
 from nova_bench.rubrics.nova_diagnosis import NOVA_DIAGNOSIS
 from nova_bench.types import Card, Request
 

@@ -303,11 +303,13 @@ def _key_record(
     table = _numbers(rows, is_number)
     h, r = len(people[0]), len(given[0])
     where = np.array(clusters)
-    level = "interval" if is_number else "nominal"
+    level: str | None = "interval" if is_number else "nominal"
     both = table[:, -2:]
+    if not is_number and len(np.unique(table[~np.isnan(table)])) > MAX_VALUES:
+        level = None  # lists of free keywords: nearly each is its own value, which no coefficient of labels is made for
     categories, weights = _scale(schema), "quadratic" if is_number else None
     kappa = None
-    if not is_number or categories is not None:
+    if level is not None and (not is_number or categories is not None):
         kappa = _json(
             cohen_kappa(both[:, 0], both[:, 1], weights=weights, categories=categories, clusters=where)
         )
@@ -323,21 +325,28 @@ def _key_record(
         "percent": _json(percent_agreement(both, clusters=where)),
         "kappa": kappa,
         "kappa_weights": weights,
-        "alpha": _json(krippendorff_alpha(both, level=level, clusters=where)),
+        "alpha": _alpha(both, level, where),
         "alpha_level": level,
         "people": _among(table[:, :h], level, where),
         "test_retest": _among(table[:, h : h + r], level, where),
     }
 
 
-def _among(ratings: np.ndarray, level: str, clusters: np.ndarray) -> dict[str, Any] | None:
+def _alpha(ratings: np.ndarray, level: str | None, clusters: np.ndarray) -> dict[str, Any]:
+    if level is None:
+        note = f"over {MAX_VALUES} different values: only percent says something of free keywords"
+        return {"value": None, "low": None, "high": None, "note": note}
+    return _json(krippendorff_alpha(ratings, level=level, clusters=clusters))
+
+
+def _among(ratings: np.ndarray, level: str | None, clusters: np.ndarray) -> dict[str, Any] | None:
     """Return the agreement of several raters among themselves; None where there is one."""
     if ratings.shape[1] < 2:
         return None
     return {
         "raters": ratings.shape[1],
         "percent": _json(percent_agreement(ratings, clusters=clusters)),
-        "alpha": _json(krippendorff_alpha(ratings, level=level, clusters=clusters)),
+        "alpha": _alpha(ratings, level, clusters),
     }
 
 

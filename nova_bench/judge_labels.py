@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nova_bench.errors import DataError, NovaBenchError, UnknownNameError
+from nova_bench.rubrics.texts import has_words
 from nova_bench.signature import canonical
 from nova_bench.types import Judge
 from nova_bench.verdict_schema import fault_of
@@ -90,7 +91,14 @@ def _label(line: str, rubrics: Mapping[str, Judge]) -> Label:
         raise DataError("verdict is an object with keys of the rubric")
     if value["rubric"] not in rubrics:
         raise UnknownNameError("rubric", value["rubric"], rubrics, "the tasks")
-    leaves = leaves_of(rubrics[value["rubric"]])
+    judge = rubrics[value["rubric"]]
+    if judge.names and set(texts) != set(judge.names):
+        raise DataError(f"texts are {', '.join(texts)}; rubric {judge.name} has {', '.join(judge.names)}")
+    if empty := [name for name, text in texts.items() if not has_words(text)]:
+        raise DataError(
+            f"text {empty[0]!r} has no letter and no digit; such a text is scored by rule, and no judge is asked"
+        )
+    leaves = leaves_of(judge)
     flat = dict(flattened(verdict))
     for key, given in flat.items():
         if key not in leaves:
@@ -99,7 +107,7 @@ def _label(line: str, rubrics: Mapping[str, Judge]) -> Label:
             raise DataError(fault)
     if not flat:
         raise DataError("verdict has no key")
-    return Label(value["id"], value["rubric"], texts, flat, words[2], words[3] or value["id"])
+    return Label(value["id"], value["rubric"], judge.shown(texts), flat, words[2], words[3] or value["id"])
 
 
 def leaves_of(judge: Judge) -> dict[str, Mapping[str, Any]]:

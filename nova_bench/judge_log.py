@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.budget import Ledger
 from nova_bench.errors import AdapterError, LimitReachedError, LogError, NovaBenchError
-from nova_bench.judge import TRIES, Verdict, asking_digest, read_verdict, rubric_id
+from nova_bench.judge import TRIES, asking_digest, rubric_id
 from nova_bench.judge_names import judge_identity, kind_of, names_apart
 from nova_bench.judge_privacy import PrivateFile, error_kind, split_record
+from nova_bench.judge_reading import Verdict, read_verdict
 from nova_bench.log_index import Entry
 from nova_bench.prices import Price
 from nova_bench.runlog import MANIFEST, RunLog, join_identity, read_manifest, record_of

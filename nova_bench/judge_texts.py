@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from nova_bench.adapter import Model
 from nova_bench.budget import Budget
 from nova_bench.errors import AdapterError, LimitReachedError
-from nova_bench.judge import TRIES, Verdict, judge_request, with_attempt
+from nova_bench.judge import TRIES, judge_request, with_attempt
 from nova_bench.judge_log import Asked, Known, VerdictLog, read_answer, told_end
+from nova_bench.judge_reading import Verdict
 from nova_bench.progress import JudgeProgress
 from nova_bench.response_check import checked
 from nova_bench.types import Judge, Request, Response

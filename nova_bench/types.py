@@ -254,6 +254,10 @@ class Judge:
     """Keys of free text. Of gated data they go to a private file only, and a scorer never sees them again."""
     max_tokens: int = 1024
     temperature: float = 0.0
+    names: tuple[str, ...] = ()
+    """Of the texts that `material` gives; () where they are not said. Texts of people's labels have to have these."""
+    shown: Callable[[Mapping[str, str]], Mapping[str, str]] = dict
+    """How texts that did not come from `material`, those of people's labels, become what it would have given: masked, cut."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,13 +15,13 @@ from nova_bench.judge import (
     check_self_named,
     judge_request,
     open_texts,
-    read_verdict,
     render_parts,
     rubric_id,
     tag_of,
     texts_in,
     with_attempt,
 )
+from nova_bench.judge_reading import read_verdict
 from nova_bench.types import Card, Judge, Response
 
 SCHEMA = {

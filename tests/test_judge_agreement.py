@@ -227,7 +227,9 @@ def test_a_panel_votes_on_a_description_as_one_answer(tmp_path: Path, data: Path
 
     def say(name: str) -> Callable[[str, int], dict[str, Any]]:
         empty: dict[str, Any] = {kind: [] for kind in CATEGORIES}
-        reference, candidate = ({**empty, "imaging": ["lesion"], "label": label} for label in pairs[name])
+        reference, candidate = (
+            {**empty, "imaging": ["lesion"], "sequence": ["axial"], "label": label} for label in pairs[name]
+        )
         return lambda sample, repeat: {"reference": reference, "candidate": candidate}
 
     judges = [kind(say(kind.__name__)) for kind in (Teller, Other, Next)]

@@ -167,6 +167,10 @@ def test_free_text_goes_to_the_private_file_only(tmp_path: Path) -> None:
         ({"text": ""}, "key 'text' does not exist"),
         ({"id": ""}, "id is not empty"),
         ({"id": 3}, "are texts"),
+        (
+            {"texts": {"reference": "A lesion.", "candidate": " ... "}},
+            "'candidate' has no letter and no digit",
+        ),
     ],
 )
 def test_a_line_that_is_no_label_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -218,3 +222,63 @@ def test_a_name_that_two_tasks_use_for_two_rubrics_is_refused(
     tasks["second"] = dataclasses.replace(one, name="second")
     same = calibrated(tmp_path, [line(0, 1, 1)], judge, task=None, out=tmp_path / "same")
     assert same["judges"][0]["verdicts"] == 1
+
+
+def labelled(rubric: str, texts: dict[str, str], verdict: dict[str, Any], id: str = "t") -> dict[str, Any]:
+    return {"id": id, "rubric": rubric, "texts": texts, "verdict": verdict}
+
+
+def test_labelled_texts_are_shown_as_a_runs_are(tmp_path: Path) -> None:
+    asked: list[nb.Request] = []
+
+    def judge(request: nb.Request) -> str:
+        asked.append(request)
+        return json.dumps({"reason": "", "score": 10})
+
+    texts = {
+        "question": "Is it glaucoma?",
+        "reference": "A 60-year-old woman with glaucoma",
+        "candidate": "yes",
+    }
+    texts["candidate"] += " x" * 5_000
+    lines = [labelled("llm_score_answer", texts, {"score": 10})]
+    calibrated(tmp_path, lines, judge, task=None, allow_hosted=True)
+    shown = texts_in(asked[0].parts)
+    assert shown["reference"] == "A [age] [gender] with glaucoma"
+    assert 7_990 < len(shown["candidate"]) <= 8_000
+
+
+def test_texts_that_are_not_the_rubrics_cost_nothing(tmp_path: Path) -> None:
+    def judge(request: nb.Request) -> str:
+        raise AssertionError("was asked")
+
+    lines = [labelled("nova_diagnosis", {"truth": "Glioma", "answer": "1. Glioma"}, {"top1": "correct"})]
+    with pytest.raises(
+        DataError, match="texts are truth, answer; rubric nova_diagnosis has reference, candidate"
+    ):
+        calibrated(tmp_path, lines, judge, task=None)
+
+
+def test_keywords_that_all_differ_have_a_percentage_alone(tmp_path: Path) -> None:
+    def side(i: int) -> dict[str, Any]:
+        lists: dict[str, list[str]] = {key: [] for key in ("imaging", "disease", "negated", "sequence")}
+        return {**lists, "anatomy": [f"region {i}"], "label": "abnormal"}
+
+    def judge(request: nb.Request) -> str:
+        place = int(texts_in(request.parts)["candidate"].split()[-1])
+        return json.dumps({"reference": side(place), "candidate": side(place % 100)})
+
+    lines = [
+        labelled(
+            "nova_description",
+            {"reference": f"region {i}", "candidate": f"region {i}"},
+            {"candidate": {"anatomy": [f"region {i}"]}},
+            f"t{i}",
+        )
+        for i in range(120)
+    ]
+    found = by_key(calibrated(tmp_path, lines, judge, task=None))["candidate.anatomy"]
+    assert found["percent"]["value"] == 100 / 120
+    assert found["kappa"] is None
+    assert found["alpha"]["value"] is None
+    assert "only percent" in found["alpha"]["note"]

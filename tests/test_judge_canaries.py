@@ -133,7 +133,7 @@ def labels() -> list[dict[str, object]]:
     return [
         {
             "id": f"l{i}",
-            "rubric": "llm_score",
+            "rubric": "llm_score_answer",
             "texts": {"question": "What?", **texts},
             "verdict": {"score": i % 11},
         }

@@ -12,7 +12,8 @@ from injections import INJECTIONS, RUBRIC, VERDICT
 from loopback_judge import RUBRICS, parts_of
 
 import nova_bench as nb
-from nova_bench.judge import judge_request, read_verdict, texts_in
+from nova_bench.judge import judge_request, texts_in
+from nova_bench.judge_reading import read_verdict
 from nova_bench.rubrics.green import ERRORS, GREEN
 from nova_bench.rubrics.llm_score import ANSWER_SCORE, REPORT_SCORE
 from nova_bench.rubrics.nova_description import CATEGORIES, NOVA_DESCRIPTION

@@ -11,7 +11,7 @@ import pytest
 from written_verdicts import FIRST, SECOND, green_verdict, item_of, said, sample_of, table_of, values_of
 
 import nova_bench as nb
-from nova_bench.judge import read_verdict
+from nova_bench.judge_reading import read_verdict
 from nova_bench.judged_rows import joined_rows
 from nova_bench.metrics.classification import diagnosis_metrics
 from nova_bench.metrics.findings import findings_metrics

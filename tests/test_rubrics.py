@@ -19,7 +19,8 @@ import nova_bench as nb
 from nova_bench.backends.strict_schema import strict_faults
 from nova_bench.catalog import expand
 from nova_bench.demographic_terms import vary
-from nova_bench.judge import check_judge, open_texts, read_verdict, render_parts, rubric_id, texts_in
+from nova_bench.judge import check_judge, open_texts, render_parts, rubric_id, texts_in
+from nova_bench.judge_reading import read_verdict
 from nova_bench.rubrics.green import ERRORS, GREEN, MAX_REPORT_WORDS
 from nova_bench.rubrics.llm_score import (
     ANSWER_SCORE,

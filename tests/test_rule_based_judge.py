@@ -15,8 +15,9 @@ from running import settings
 
 import nova_bench as nb
 from nova_bench.catalog import load_model
-from nova_bench.judge import check_judge, judge_request, read_verdict
+from nova_bench.judge import check_judge, judge_request
 from nova_bench.judge_names import judge_name
+from nova_bench.judge_reading import read_verdict
 from nova_bench.metrics.radiology_lexicon import load_lexicon
 from nova_bench.rule_based_judge import RUBRICS, verdict_of
 from nova_bench.types import Judge

@@ -74,13 +74,28 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     answer, reference = answer_text(prediction), reference_text(sample)
     if not has_words(answer) or not has_words(reference):
         return None
+    return shown({"reference": reference, "candidate": answer})
+
+
+def shown(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the two reports as the judge is shown them."""
     return {
-        "reference": reference_shown(reference),
-        "candidate": candidate_shown(answer, words=MAX_REPORT_WORDS),
+        "reference": reference_shown(texts["reference"]),
+        "candidate": candidate_shown(texts["candidate"], words=MAX_REPORT_WORDS),
     }
 
 
-GREEN = Judge("green", 1, RUBRIC, SCHEMA, material, private=("reason",), max_tokens=3072)
+GREEN = Judge(
+    "green",
+    1,
+    RUBRIC,
+    SCHEMA,
+    material,
+    private=("reason",),
+    max_tokens=3072,
+    names=("reference", "candidate"),
+    shown=shown,
+)
 
 
 def green_of(matched: int, significant: int) -> float:

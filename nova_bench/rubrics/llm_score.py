@@ -5,7 +5,7 @@ FMBench (arXiv 2410.01089) has such a score; its scale and its wording were not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from nova_bench.metrics.classification import mean_of
@@ -67,7 +67,7 @@ SCHEMA = closed(
 def answer_material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     """Return question, reference and answer; None where no word was answered. Of demographics stated or swapped, nothing is left."""
     texts = report_material(sample, prediction)
-    return None if texts is None else {"question": reference_shown(sample.text["question"]), **texts}
+    return None if texts is None else shown({"question": sample.text["question"], **texts})
 
 
 def report_material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
@@ -75,15 +75,32 @@ def report_material(sample: Sample, prediction: Prediction) -> dict[str, str] | 
     answer, reference = answer_text(prediction), reference_text(sample)
     if not has_words(answer) or not has_words(reference):
         return None
-    return {"reference": reference_shown(reference), "candidate": candidate_shown(answer)}
+    return shown({"reference": reference, "candidate": answer})
 
 
-def _judge(name: str, rubric: str, material: Callable[[Sample, Prediction], dict[str, str] | None]) -> Judge:
-    return Judge(name, 1, rubric, SCHEMA, material, private=("reason",), max_tokens=1024)
+def shown(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts as the judge is shown them; twice is as once."""
+    return {
+        name: candidate_shown(text) if name == "candidate" else reference_shown(text)
+        for name, text in texts.items()
+    }
 
 
-ANSWER_SCORE = _judge("llm_score_answer", ANSWER_RUBRIC, answer_material)
-REPORT_SCORE = _judge("llm_score_report", REPORT_RUBRIC, report_material)
+def _judge(
+    name: str,
+    rubric: str,
+    material: Callable[[Sample, Prediction], dict[str, str] | None],
+    names: tuple[str, ...],
+) -> Judge:
+    return Judge(
+        name, 1, rubric, SCHEMA, material, private=("reason",), max_tokens=1024, names=names, shown=shown
+    )
+
+
+ANSWER_SCORE = _judge(
+    "llm_score_answer", ANSWER_RUBRIC, answer_material, ("question", "reference", "candidate")
+)
+REPORT_SCORE = _judge("llm_score_report", REPORT_RUBRIC, report_material, ("reference", "candidate"))
 
 
 def llm_score_judged(judge: Judge) -> Scorer:

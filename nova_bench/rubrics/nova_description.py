@@ -95,8 +95,13 @@ def material(sample: Sample, prediction: Prediction) -> dict[str, str] | None:
     answer, reference = answer_text(prediction), reference_text(sample)
     if not has_words(answer) or not has_words(reference):
         return None
-    candidate = candidate_shown(answer, characters=MAX_CAPTION, words=MAX_KEYWORDS)
-    return {"reference": reference_shown(reference), "candidate": candidate}
+    return shown({"reference": reference, "candidate": answer})
+
+
+def shown(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the two captions as the judge is shown them."""
+    candidate = candidate_shown(texts["candidate"], characters=MAX_CAPTION, words=MAX_KEYWORDS)
+    return {"reference": reference_shown(texts["reference"]), "candidate": candidate}
 
 
 def check(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> str | None:
@@ -117,7 +122,17 @@ def check(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> str | None:
     return None
 
 
-NOVA_DESCRIPTION = Judge("nova_description", 1, RUBRIC, SCHEMA, material, check, max_tokens=4096)
+NOVA_DESCRIPTION = Judge(
+    "nova_description",
+    1,
+    RUBRIC,
+    SCHEMA,
+    material,
+    check,
+    max_tokens=4096,
+    names=("reference", "candidate"),
+    shown=shown,
+)
 
 
 def standard_keyword(keyword: str, *, is_negated: bool = False) -> str:

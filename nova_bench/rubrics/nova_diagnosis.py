@@ -80,7 +80,15 @@ def check(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> str | None:
 
 
 NOVA_DIAGNOSIS = Judge(
-    "nova_diagnosis", 1, RUBRIC, SCHEMA, material, check, private=("reason",), max_tokens=1024
+    "nova_diagnosis",
+    1,
+    RUBRIC,
+    SCHEMA,
+    material,
+    check,
+    private=("reason",),
+    max_tokens=1024,
+    names=("reference", "candidate"),
 )
 
 
