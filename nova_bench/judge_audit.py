@@ -7,6 +7,7 @@ stated form is told beside them and is no test of groups: a mask is another text
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from nova_bench.dry_run import input_tokens
 from nova_bench.dry_run_judges import text_requests
 from nova_bench.errors import UsageError
 from nova_bench.identity import judge_start
-from nova_bench.judge import check_self_judge
 from nova_bench.judge_contrasts import PERMUTATIONS, audit_record
 from nova_bench.judge_forms import audited_answers, form_counts, wanted_verdicts
 from nova_bench.judge_log import join_judge
@@ -122,23 +122,15 @@ def audit(
                 "notes": notes,
             }
         records = []
-        for name, model in zip(judging.names, judging.models, strict=True):
-            asked = join_judge(
-                opened.folder / FOLDER,
-                model,
-                task.judges,
-                params=judging.params,
-                repeats=1,
-                is_self=check_self_judge(tested, model, is_allowed=True),
-                price=judging.price(name),
-                start=judge_start(model, settings.command),
-            )
-            progress.judges.append(JudgeProgress(name))
+        for model, asked in judging.planned(opened.folder / FOLDER):
+            start = judge_start(model, settings.command)
+            progress.judges.append(JudgeProgress(asked.name))
             judged = judge_texts(
                 model,
                 asked,
                 plan.spelling,
                 lambda: wanted_verdicts(task, answers),
+                join=functools.partial(join_judge, asked, task.judges, start),
                 is_gated=plan.data.source.gated and not plan.data.is_synthetic,
                 budget=budget,
                 progress=progress.judges[-1],
@@ -148,7 +140,12 @@ def audit(
             record = audit_record(
                 task, answers, judged, judges=rubrics, metrics=metrics, permutations=permutations, seed=seed
             )
-            record = {"judge": name, "options": dict(asked.options), "params": dict(asked.params), **record}
+            record = {
+                "judge": asked.name,
+                "options": dict(asked.options),
+                "params": dict(asked.params),
+                **record,
+            }
             write_json(asked.folder / "audit.json", record)
             records.append({**record, "asked": judged.asked, "reasons": judged.reasons})
     finally:

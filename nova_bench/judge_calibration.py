@@ -15,6 +15,7 @@ numbers.
 from __future__ import annotations
 
 import collections
+import functools
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ from nova_bench.hosted import check_hosted
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, rubric_id
 from nova_bench.judge_labels import Label, flattened, leaves_of, read_labels
-from nova_bench.judge_log import JUDGES, Asked, join_judge
+from nova_bench.judge_log import Asked, join_judge, planned_judge
 from nova_bench.judge_names import judge_identity
 from nova_bench.judge_texts import Judged, Wanted, judge_texts
 from nova_bench.judging import Judging, judge_price, told_apart
@@ -133,23 +134,11 @@ def calibrate(
             for model in models
             if (note := _hosted(owners[name][1], model, is_allowed=allow_hosted)) is not None
         ]
+        planned = [
+            planned_judge(folder, model, name, params=params, repeats=repeats, is_self=False, price=price)
+            for name, model, price in zip(names, models, priced, strict=True)
+        ]
         if dry_run:
-            planned = [
-                Asked(
-                    folder / JUDGES / id,
-                    name,
-                    dict(model.identity),
-                    params,
-                    repeats,
-                    False,
-                    "",
-                    model.name,
-                    model.source,
-                    model.card.think,
-                    price,
-                )
-                for id, name, model, price in zip(ids, names, models, priced, strict=True)
-            ]
             told = [
                 text_requests(model, asked, wanted(), input_tokens)
                 for model, asked in zip(models, planned, strict=True)
@@ -158,29 +147,21 @@ def calibrate(
         if notes:
             raise UsageError(notes[0])
         records: list[dict[str, Any]] = []
-        for name, model, price in zip(names, models, priced, strict=True):
-            asked = join_judge(
-                folder,
-                model,
-                rubrics,
-                params=params,
-                repeats=repeats,
-                is_self=False,
-                price=price,
-                start=judge_start(model, settings.command),
-            )
-            progress.judges.append(JudgeProgress(name, repeats=repeats))
+        for model, asked in zip(models, planned, strict=True):
+            start = judge_start(model, settings.command)
+            progress.judges.append(JudgeProgress(asked.name, repeats=repeats))
             judged = judge_texts(
                 model,
                 asked,
                 "calibration",
                 wanted,
+                join=functools.partial(join_judge, asked, rubrics, start),
                 is_gated=any(owners[name][1].data.gated for name in named),
                 budget=budget,
                 progress=progress.judges[-1],
                 show=None if watch is None else lambda: watch(progress),
             )
-            records.append(_record(name, asked, read, [asked.tuned(judge) for judge in rubrics], judged))
+            records.append(_record(asked, read, [asked.tuned(judge) for judge in rubrics], judged))
     finally:
         for given, model in zip(judges, models, strict=False):
             if isinstance(given, str):
@@ -203,10 +184,10 @@ def _hosted(task: Task, model: Model, *, is_allowed: bool) -> str | None:
 
 
 def _record(
-    name: str, asked: Asked, labels: Sequence[Label], rubrics: Sequence[Judge], judged: Judged
+    asked: Asked, labels: Sequence[Label], rubrics: Sequence[Judge], judged: Judged
 ) -> dict[str, Any]:
     return {
-        "judge": name,
+        "judge": asked.name,
         "options": dict(asked.options),
         "params": dict(asked.params),
         "repeats": asked.repeats,

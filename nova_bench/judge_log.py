@@ -38,25 +38,31 @@ class Asked:
 
     folder: Path
     name: str
-    """``ADAPTER:MODEL``, or the card's name where there is no model; with what differs, where two of a run share that: `names_apart`."""
-    options: Mapping[str, Any]
-    params: Mapping[str, Any]
-    """Generation parameters over the rubrics' own: ``max_tokens``, ``temperature``."""
+    """What its columns are called: its own name, and what differs where two of a run share that (`nova_bench.judge_names`)."""
+    identity: Mapping[str, Any]
+    """Of `nova_bench.judge_names.judge_identity`."""
     repeats: int
     """Of the last start: how often it was asked about each answer."""
     is_self: bool
     """Whether it is the model under test."""
-    started: str
+    started: str = ""
     """When it was last asked."""
-    adapter: str
-    """As users write it, with its model."""
-    source: str
-    """sha256 of the adapter's source, hex."""
-    think: Sequence[str] | None
-    """The tags of its reasoning, which are cut from its answers."""
     price: Price | None = None
-    kind: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """All that tells it from a judge of the same name, the adapter's text apart."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Of its adapter, those that can change an answer."""
+        return dict(self.identity["options"])
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Generation parameters over the rubrics' own: ``max_tokens``, ``temperature``."""
+        return dict(self.identity["params"])
+
+    @property
+    def kind(self) -> Mapping[str, Any]:
+        """All that tells it from a judge of the same name, the adapter's text apart."""
+        return kind_of(self.identity)
 
     def state(self) -> list[Any]:
         """Return what a report says of a judge beside its verdicts."""
@@ -70,11 +76,11 @@ class Asked:
         """Return what a number's protocol says of its judge."""
         judge = self.tuned(judge)
         said: dict[str, Any] = {
-            "model": self.kind.get("name", self.name),
-            "adapter": self.adapter,
-            "source": self.source[:12],
-            "options": dict(self.options),
-            "think": None if self.think is None else list(self.think),
+            "model": self.identity["name"],
+            "adapter": self.identity["adapter"],
+            "source": self.identity["source"][:12],
+            "options": self.options,
+            "think": self.identity["think"],
             "asking": asking_digest(),
             "rubric": rubric_id(judge),
             "params": {"temperature": judge.temperature, "max_tokens": judge.max_tokens},
@@ -83,42 +89,48 @@ class Asked:
         return {**said, "self": True} if self.is_self else said
 
 
-def join_judge(
+def planned_judge(
     run: Path,
     model: Model,
-    judges: Sequence[Judge],
+    name: str,
     *,
     params: Mapping[str, Any],
     repeats: int,
     is_self: bool,
     price: Price | None,
-    start: Mapping[str, Any],
 ) -> Asked:
-    """Enter one more start into a judge's manifest, which is made where there is none.
+    """Return what a judge's manifest below a folder would say of it; nothing is written.
 
     Args:
-        run: The run's folder.
+        run: The run's folder, which need not be there.
         model: Who judges.
-        judges: What is asked.
+        name: What it is called.
         params: Generation parameters over the rubrics' own.
         repeats: How often about each answer.
         is_self: Whether it is the model under test.
         price: Of the judge's tokens, where it is known.
-        start: Command and versions of this start.
     """
     identity = judge_identity(model, params)
-    folder = run / JUDGES / digest(identity)[:12]
-    folder.mkdir(parents=True, exist_ok=True)
+    return Asked(run / JUDGES / digest(identity)[:12], name, identity, repeats, is_self=is_self, price=price)
+
+
+def join_judge(asked: Asked, judges: Sequence[Judge], start: Mapping[str, Any]) -> None:
+    """Enter one more start into a judge's manifest, which is made where there is none.
+
+    Args:
+        asked: Who judges and how, of `planned_judge`; its log is open for writing.
+        judges: What is asked.
+        start: Command and versions of this start.
+    """
     said = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
-        "repeats": repeats,
-        "self": is_self,
+        "repeats": asked.repeats,
+        "self": asked.is_self,
         "rubrics": [rubric_id(judge) for judge in judges],
-        "price": None if price is None else price.json(),
+        "price": None if asked.price is None else asked.price.json(),
         **start,
     }
-    join_identity(folder, identity, said)
-    return _asked(folder)
+    join_identity(asked.folder, asked.identity, said)
 
 
 def asked_judges(run: Path, also: Collection[Path] = ()) -> list[Asked]:
@@ -181,20 +193,8 @@ def _asked(folder: Path) -> Asked:
     manifest = read_manifest(folder)
     identity, start = manifest["identity"], manifest["starts"][-1]
     recorded = next((one["price"] for one in reversed(manifest["starts"]) if one.get("price")), None)
-    return Asked(
-        folder,
-        identity["name"],
-        identity["options"],
-        identity["params"],
-        start["repeats"],
-        start["self"],
-        start["time"],
-        identity["adapter"],
-        identity["source"],
-        identity["think"],
-        Price(**recorded) if recorded else None,
-        kind_of(identity),
-    )
+    price = Price(**recorded) if recorded else None
+    return Asked(folder, identity["name"], identity, start["repeats"], start["self"], start["time"], price)
 
 
 class Known(NamedTuple):

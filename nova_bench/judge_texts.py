@@ -69,6 +69,7 @@ def judge_texts(
     label: str,
     wanted: Callable[[], Iterable[Wanted]],
     *,
+    join: Callable[[], object],
     is_gated: bool,
     budget: Budget | None = None,
     progress: JudgeProgress | None = None,
@@ -78,9 +79,10 @@ def judge_texts(
 
     Args:
         model: Who judges, ready.
-        asked: What its manifest says.
+        asked: What its manifest will say.
         label: What the log's records call the task.
         wanted: Returns what is to be judged, in the same order each time it is called.
+        join: Enters this start into the manifest; called once the log's lock is held, so that a start that is refused changes nothing.
         is_gated: Whether the texts are given to approved accounts only: free text then goes to the private file.
         budget: Limits that end the requests once they are reached.
         progress: Where it is counted how far the judge is.
@@ -92,7 +94,7 @@ def judge_texts(
     """
     progress = progress or JudgeProgress(asked.name, repeats=asked.repeats)
     progress.total = asked.repeats * sum(1 for _ in wanted())
-    stage = _Texts(model, asked, label, wanted, is_gated, budget, progress, show)
+    stage = _Texts(model, asked, label, wanted, join, is_gated, budget, progress, show)
     for attempt in range(TRIES):
         if not stage.ask(is_first=attempt == 0):
             break
@@ -119,12 +121,13 @@ class _Texts:
         asked: Asked,
         label: str,
         wanted: Callable[[], Iterable[Wanted]],
+        join: Callable[[], object],
         is_gated: bool,
         budget: Budget | None,
         progress: JudgeProgress,
         show: Callable[[], None] | None,
     ) -> None:
-        self.model, self.asked, self.label, self.wanted = model, asked, label, wanted
+        self.model, self.asked, self.label, self.wanted, self.join = model, asked, label, wanted, join
         self.is_gated, self.budget, self.progress, self.show = is_gated, budget, progress, show
         self.made = Judged()
         self._failed: set[str] = set()
@@ -136,6 +139,8 @@ class _Texts:
         """Ask what has no verdict, once each; return whether something came back broken and may be asked again."""
         self._has_asked_all = False
         with VerdictLog(self.asked.folder, append=True, is_gated=self.is_gated) as log:
+            if is_first:
+                self.join()
             if self.budget is not None and (self.asked.price is not None or self.budget.max_cost is None):
                 self.budget.open(str(self.asked.folder.resolve()), log.ledger, self.asked.price)
             try:

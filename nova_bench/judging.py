@@ -15,14 +15,13 @@ from nova_bench.errors import UsageError
 from nova_bench.hosted import check_hosted, sends_to_vendor
 from nova_bench.identity import judge_start
 from nova_bench.judge import check_judge, check_self_judge, open_texts
-from nova_bench.judge_log import JUDGES, Asked, join_judge
+from nova_bench.judge_log import Asked, join_judge, planned_judge
 from nova_bench.judge_names import judge_identity, judge_name, kind_of, names_apart
 from nova_bench.judge_spend import open_earlier
 from nova_bench.judge_stage import JudgeStage
 from nova_bench.plan import Plan
 from nova_bench.prepare import Answerer, Settings, ready_judge
 from nova_bench.prices import Price, find_price, missing_price, price_files
-from nova_bench.signature import digest
 from nova_bench.source import Source
 from nova_bench.task import Task
 
@@ -108,10 +107,6 @@ class Judging:
             check_hosted(task.data, one, is_allowed=is_allowed)
             self._price[name] = judge_price(one, self._budget, self._settings, self._prices)
 
-    def price(self, name: str) -> Price | None:
-        """Return the price of one of `names`, once they are checked."""
-        return self._price[name]
-
     def stages(self, plan: Plan, run: Path, *, is_gated: bool) -> list[JudgeStage]:
         """Return the stages; each enters its start into its manifest below the run's folder once it holds the lock.
 
@@ -125,17 +120,8 @@ class Judging:
         if self._budget is not None:
             self._unpriced = open_earlier(self._budget, run, {asked.folder for _, asked in planned})
         for one, asked in planned:
-            join = functools.partial(
-                join_judge,
-                run,
-                one,
-                plan.task.judges,
-                params=self.params,
-                repeats=asked.repeats,
-                is_self=asked.is_self,
-                price=asked.price,
-                start=judge_start(one, self._settings.command),
-            )
+            start = judge_start(one, self._settings.command)
+            join = functools.partial(join_judge, asked, plan.task.judges, start)
             made.append(
                 JudgeStage(
                     plan,
@@ -156,25 +142,21 @@ class Judging:
         Args:
             run: The run's folder, which need not be there.
         """
-        made = []
-        for name, one in zip(self.names, self.models, strict=True):
-            identity = judge_identity(one, self.params)
-            asked = Asked(
-                run / JUDGES / digest(identity)[:12],
-                name,
-                dict(one.identity),
-                self.params,
-                self._repeats,
-                self._is_self[name],
-                "",
-                one.name,
-                one.source,
-                one.card.think,
-                self._price[name],
-                kind_of(identity),
+        return [
+            (
+                one,
+                planned_judge(
+                    run,
+                    one,
+                    name,
+                    params=self.params,
+                    repeats=self._repeats,
+                    is_self=self._is_self[name],
+                    price=self._price[name],
+                ),
             )
-            made.append((one, asked))
-        return made
+            for name, one in zip(self.names, self.models, strict=True)
+        ]
 
     def notes(self, task: Task) -> list[str]:
         """Return what the user should know: judges that have nothing to judge, or that a limit does not count."""
