@@ -16,6 +16,7 @@ from nova_bench.errors import UsageError
 from nova_bench.judge_agreement import agreement_document
 from nova_bench.judging import Judging, recorded_model
 from nova_bench.prepare import Answerer, Settings
+from nova_bench.report import caution, data_json
 from nova_bench.run import Run, open_run
 from nova_bench.runlog import read_manifest
 
@@ -143,6 +144,8 @@ def agreement(
 ) -> dict[str, Any]:
     """Return how far a run's judges agree with themselves and with each other, and their panel's score; nobody is asked.
 
+    The document says what it is of: task, model, data, and each judge as signatures name it.
+
     Args:
         run: The run, or its folder.
         judges: Names of the panel's judges, as columns have them; all that were asked where empty.
@@ -154,7 +157,19 @@ def agreement(
         UsageError: One judge was asked once: there is nothing to compare.
     """
     opened = run if isinstance(run, Run) else open_run(run, settings=settings or Settings())
-    return agreement_document(opened.plan.task, opened.scored, judges=judges, how=how, seed=seed)
+    plan = opened.plan
+    found = agreement_document(plan.task, opened.scored, judges=judges, how=how, seed=seed)
+    about = {
+        "task": plan.spelling,
+        "model": opened.model,
+        "data": data_json(plan),
+        "caution": caution(plan, opened.remote_code),
+        "judges": {
+            name: [account.asked.signature(judge) for judge in plan.task.judges]
+            for name, account in opened.scored.judges.items()
+        },
+    }
+    return {**found, **about}
 
 
 def _with_judges(run: Run | Path | str, settings: Settings) -> Run:

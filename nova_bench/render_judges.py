@@ -170,8 +170,9 @@ def agreement(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield the tables of ``nova-bench judge agreement``.
 
     Args:
-        document: Of `nova_bench.judge_agreement.agreement_document`.
+        document: Of `nova_bench.late_judging.agreement`.
     """
+    yield Text(f"{document['task']}  ·  {document['model']}", style="bold")
     if document["repeats"]:
         yield repeats(document["repeats"])
     panel = document["panel"]
@@ -180,6 +181,7 @@ def agreement(document: Mapping[str, Any]) -> Iterator[RenderableType]:
             (
                 each["metric"],
                 str(each["n"]),
+                str(each["left_out"]),
                 interval(each),
                 ", ".join(f"{name} {number(value)}" for name, value in each["judges"].items()),
                 number(each["spread"]),
@@ -187,8 +189,12 @@ def agreement(document: Mapping[str, Any]) -> Iterator[RenderableType]:
             for each in panel["metrics"]
         ]
         title = f"panel of {', '.join(panel['judges'])} ({panel['how']})"
-        yield table(title, ("metric", "n", "panel", "judges", "largest difference"), rows)
+        yield table(title, ("metric", "n", "left out", "panel", "judges", "largest difference"), rows)
         yield Text("agreement between the judges: " + "; ".join(column(one) for one in panel["disagreement"]))
+        if any(each["left_out"] for each in panel["metrics"]):
+            yield Text("left out: answers that one of these judges has no verdict on", style="yellow")
+    if document["caution"]:
+        yield Text(document["caution"])
 
 
 def table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

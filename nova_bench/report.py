@@ -296,12 +296,7 @@ def report_json(
         "schema_version": SCHEMA_VERSION,
         "task": plan.spelling,
         "headline": task.headline,
-        "data": {
-            "name": task.data.name,
-            "kind": plan.data.kind,
-            "digest": plan.data.digest,
-            "revision": plan.data.revision,
-        },
+        "data": data_json(plan),
         "caution": caution(plan, remote_code),
         "cells": [cell_json(cell) for cell in made],
         "warnings": dict(scored.warnings),
@@ -322,6 +317,17 @@ def report_json(
             }
             for reference in task.references
         ],
+    }
+
+
+def data_json(plan: Plan) -> dict[str, Any]:
+    """Return which data a document's numbers are of."""
+    data = plan.data
+    return {
+        "name": plan.task.data.name,
+        "kind": data.kind,
+        "digest": data.digest,
+        "revision": data.revision,
     }
 
 

@@ -234,6 +234,29 @@ def test_a_start_that_a_judges_lock_refuses_changes_nothing(tmp_path: Path, data
     assert free.progress.error is None
 
 
+def test_an_audit_and_a_calibration_that_a_lock_refuses_change_nothing(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data, [], task=write_task(tmp_path))
+    labels = tmp_path / "labels.jsonl"
+    label = {"id": "a", "rubric": "likeness", "texts": {"reference": "A lesion.", "candidate": "A mass."}}
+    labels.write_text(json.dumps({**label, "verdict": {"score": 3}}) + "\n")
+
+    def audit() -> None:
+        nb.audit(tmp_path / "out", [FakeJudge()], settings=settings(tmp_path))
+
+    def calibrate() -> None:
+        nb.calibrate(labels, [FakeJudge()], task=judged(), out=tmp_path / "kept", settings=settings(tmp_path))
+
+    for start, kept in ((audit, tmp_path / "out" / "judge_audit"), (calibrate, tmp_path / "kept")):
+        start()
+        before = manifests(kept)
+        (folder,) = (kept / "judges").iterdir()
+        with VerdictLog(folder, append=True), pytest.raises(LogError, match="another process"):
+            start()
+        assert manifests(kept) == before
+        start()
+        assert manifests(kept) != before  # a start that is not refused is entered
+
+
 def test_a_start_that_the_runs_lock_refuses_changes_nothing(tmp_path: Path, data: Path) -> None:
     task = write_task(tmp_path)
     run(tmp_path, data, [FakeJudge()], task=task)

@@ -109,7 +109,15 @@ def test_a_panel_at_the_command_line(home: Path) -> None:
     calls = len(asked(home, "judge"))
     found = judge_run(home, "--json", verb=("judge", "agreement", "out"))
     assert found.returncode == 0, found.stderr
-    panel = json.loads(found.stdout)["panel"]
+    document = json.loads(found.stdout)
+    whole = json.loads(done.stdout)  # the numbers of a panel say what they are of, as those of a report do
+    signed = {cell["metric"]: cell["signature"]["protocol"] for cell in whole["cells"]}
+    assert (document["task"], document["model"]) == (whole["cells"][0]["task"], whole["cells"][0]["model"])
+    for name in names:
+        protocol = signed[f"likeness(judge={name})"]
+        assert document["data"]["digest"][:12] == protocol["data"]
+        assert document["judges"][name] == [protocol["judge"]]
+    panel = document["panel"]
     assert (panel["judges"], panel["how"]) == (names, "mean")
     record = next(one for one in panel["metrics"] if one["metric"] == "likeness(judge=panel)")
     each = [cells[f"likeness(judge={name})"] for name in names]
@@ -122,6 +130,7 @@ def test_a_panel_at_the_command_line(home: Path) -> None:
     assert json.loads(voted.stdout)["panel"]["judges"] == ["judge:a", "judge:c"]
     told = judge_run(home, *two, verb=("judge", "agreement", "out"))
     assert "panel of judge:a, judge:c (majority)" in told.stdout
+    assert "left out" in told.stdout
     assert "agreement between the judges: likeness" in told.stdout
     assert len(asked(home, "judge")) == calls  # a panel asks nothing
     wrong = judge_run(home, "--judge", "judge:d", verb=("judge", "agreement", "out"))
