@@ -13,21 +13,21 @@ request to the last answer as the servers saw them. Every image is asked once an
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import importlib.metadata
 import json
 import os
 import platform
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+
+from openai_loopback import server, write_images
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 1.15
@@ -43,43 +43,6 @@ SAID = {
     "label": "abnormal",
 }
 VERDICT = json.dumps({"reference": SAID, "candidate": SAID})
-
-
-def write_data(folder: Path, n: int) -> None:
-    """Write a data set in NOVA's layout: `n` grey PNGs of noise, about 60 kB each."""
-    import PIL.Image
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for i in range(n):
-        pixels = random.Random(i).randbytes(240 * 240)
-        PIL.Image.frombytes("L", (240, 240), pixels).save(folder / f"{i}.png", compress_level=1)
-    box = {"x": 9.0, "y": 9.0, "width": 99.0, "height": 99.0, "source": "gold"}
-    meta = {"clinical_history": "Headache.", "final_diagnosis": "glioma"}
-    rows = [
-        {
-            **{"filename": f"{i}.png", "image_path": f"{i}.png", "case_id": str(i // 2), "scan_id": str(i)},
-            **{"caption_text": f"{CAPTION} Slice {i}.", "meta": meta, "bboxes": [box]},
-        }
-        for i in range(n)
-    ]
-    (folder / "data").mkdir()
-    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "nova-v1.parquet")
-
-
-@contextlib.contextmanager
-def server(folder: Path, name: str, answer: str) -> Iterator[str]:
-    """Run a loopback server in a process of its own; its answers are all the same."""
-    port_file = folder / f"port-{name}"
-    words = ["--raw", "--latency", str(LATENCY), "--raw-answer", answer, "--port-file", str(port_file)]
-    process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "loopback.py"), *words])
-    try:
-        while not port_file.exists():
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port_file.read_text()}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Bench:
@@ -196,8 +159,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "set").mkdir()
-        write_data(folder / "set", n)
-        with server(folder, "model", CAPTION) as model, server(folder, "judge", VERDICT) as judge:
+        write_images(folder / "set", n, side=240)
+        with (
+            server(folder, LATENCY, "model", "--raw-answer", CAPTION) as model,
+            server(folder, LATENCY, "judge", "--raw-answer", VERDICT) as judge,
+        ):
             for width in widths:
                 bench = Bench(folder, {"model": model, "judge": judge}, n, width)
                 compare(bench, rounds)

@@ -51,15 +51,15 @@ LABELS = {
 }
 
 
-def write_images(folder: Path, n: int) -> None:
-    """Write grey PNGs of about 300 kB (noise does not compress, so the size is set by the pixels), and a table as NOVA's."""
+def write_images(folder: Path, n: int, side: int = 550) -> None:
+    """Write grey PNGs of about `side` squared bytes (noise does not compress, so the size is set by the pixels), and a table as NOVA's."""
     import PIL.Image
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     for i in range(n):
-        pixels = random.Random(i).randbytes(550 * 550)
-        PIL.Image.frombytes("L", (550, 550), pixels).save(folder / f"{i}.png", compress_level=1)
+        pixels = random.Random(i).randbytes(side * side)
+        PIL.Image.frombytes("L", (side, side), pixels).save(folder / f"{i}.png", compress_level=1)
     box = {"x": 9.0, "y": 9.0, "width": 99.0, "height": 99.0, "source": "gold"}
     meta = {"clinical_history": "Headache.", "final_diagnosis": "glioma"}
     rows = [
@@ -74,10 +74,10 @@ def write_images(folder: Path, n: int) -> None:
 
 
 @contextlib.contextmanager
-def server(folder: Path, latency: float) -> Iterator[str]:
-    """Run the loopback server in a process of its own."""
-    port_file = folder / f"port-{latency}"
-    words = ["--raw", "--latency", str(latency), "--port-file", str(port_file)]
+def server(folder: Path, latency: float, name: str = "", *more: str) -> Iterator[str]:
+    """Run the loopback server in a process of its own, with more of its options."""
+    port_file = folder / f"port-{name}{latency}"
+    words = ["--raw", "--latency", str(latency), "--port-file", str(port_file), *more]
     process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "loopback.py"), *words])
     try:
         while not port_file.exists():

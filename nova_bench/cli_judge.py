@@ -64,7 +64,7 @@ def add_verb(verbs: Any) -> None:
     audit.set_defaults(verb=_audit)
 
     for kind in (calibrate, audit):
-        cli_judging.add_options(kind)
+        cli_judging.add_options(kind, has_model=kind is audit)
         cli_limits.add_limits(kind)
         cli_limits.add_dry_run(kind)
         kind.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from nova_bench.run import Run
 
 
-def add_options(verb: argparse.ArgumentParser) -> None:
-    """Add the options to a verb."""
+def add_options(verb: argparse.ArgumentParser, *, has_model: bool = True) -> None:
+    """Add the options to a verb.
+
+    Args:
+        verb: Its parser.
+        has_model: Whether there is a model under test, which may not be its own judge.
+    """
     group = verb.add_argument_group(
         "judges",
         "Some columns need a language model that judges the answers (see show TASK). Without --judge they are absent. Two judges are two columns.",
@@ -50,11 +55,12 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--judge-repeats", type=int, metavar="N", help="ask each judge N times about an answer (default: 1)"
     )
-    group.add_argument(
-        "--allow-self-judge",
-        action="store_true",
-        help="let the model under test judge itself; the signature says so",
-    )
+    if has_model:
+        group.add_argument(
+            "--allow-self-judge",
+            action="store_true",
+            help="let the model under test judge itself; the signature says so",
+        )
 
 
 class Judges:
