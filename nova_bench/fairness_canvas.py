@@ -231,7 +231,11 @@ def legend_height(legend: Sequence[Any]) -> float:
 def titled(figure: Figure, title: str, below: str, legend: Sequence[Any]) -> None:
     """Write a figure's title, subtitle and legend at its upper edge."""
     height = figure.get_size_inches()[1] * POINTS
-    figure.text(0.02, 1 - 8 / height, title, ha="left", va="top", fontsize=11.5, weight="bold")
+    # A judge's name belongs to its metric's and is never cut out of it; the letters of a long title are smaller instead.
+    room = 0.96 * figure.get_size_inches()[0] * POINTS / (0.66 * max(1, len(title)))
+    figure.text(
+        0.02, 1 - 8 / height, title, ha="left", va="top", fontsize=min(11.5, max(6.0, room)), weight="bold"
+    )
     figure.text(0.02, 1 - 24 / height, below, ha="left", va="top", fontsize=8.5, color=MUTED)
     if legend:
         figure.legend(

@@ -53,9 +53,9 @@ def forest(part: view.Part, metric: str, attribute: str) -> Picture | None:
         sheet.label(last, "all", str(entries[0]["overall"]["patients"]), INK, weight="bold")
         sheet.rule(last)
         sheet.heading("patients")
-        title = f"{view.safe(metric, 24)} by {view.safe(attribute, 20)}"
+        title = f"{view.safe(metric)} by {view.safe(attribute, 20)}"
         sheet.titled(title, view.safe(part.task, 60))
-        sheet.finish(view.safe(metric, 40), [v for e in entries for v in _limits(e)])
+        sheet.finish(view.safe(metric), [v for e in entries for v in _limits(e)])
     alt = "; ".join(_forest_words(part, entry) for entry in entries)
     return Picture(
         "forest", (part.task, metric, attribute), f"{title}, {view.safe(part.task)}", alt, sheet.figure
@@ -132,7 +132,7 @@ def gaps(part: view.Part, metric: str) -> Picture | None:
                 sheet.axes.plot([gap["value"]], [y], marker=marker, ms=6, color=colour, ls="none")
                 limits += [v for v in (gap["low"], gap["high"], gap["value"], gap["floor"]) if v is not None]
         sheet.axes.axvline(0.0, color=MUTED, lw=0.8)
-        title = f"gap in {view.safe(metric, 30)} by attribute"
+        title = f"gap in {view.safe(metric)} by attribute"
         sheet.titled(title, view.safe(part.task, 60))
         sheet.finish("best group minus worst group", limits)
     alt = "; ".join(
@@ -187,9 +187,9 @@ def against_overall(part: view.Part, metric: str) -> Picture | None:
             axes.set_axis_off()
         if len(rows) % 2 and lines > 1:
             grid[-2, 1].tick_params(labelbottom=True)
-        figure.supxlabel(f"overall {view.safe(metric, 30)}", fontsize=9, color=MUTED, y=8 / height)
+        figure.supxlabel(f"overall {view.safe(metric)}", fontsize=9, color=MUTED, y=8 / height)
         figure.supylabel("FAP", fontsize=9, color=MUTED, x=0.012)
-        title = f"FAP against overall {view.safe(metric, 24)}"
+        title = f"FAP against overall {view.safe(metric)}"
         canvas.titled(figure, title, view.safe(part.task, 60), legend)
     alt = "; ".join(
         f"{view.safe(attribute)}, {view.safe(e['run'], 40)}: overall {view.number(e['overall']['value'], view.digits(e))}, "

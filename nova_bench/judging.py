@@ -171,7 +171,7 @@ class Judging:
                 if name not in free
             ]
         if self._given and not task.judges:
-            said.append(f"{task.name} has no judged column, so no judge was asked")
+            said.append("it has no judged column, so no judge was asked")
         return said
 
     def notes_on_hosted(self, data: Source, *, is_allowed: bool) -> list[str]:

@@ -282,7 +282,7 @@ def _short(part: view.Part, metrics: Sequence[str]) -> _Sheet:
     columns += [("overall", "~w"), ("worst group", "<"), ("", "~w"), ("gap", "~"), ("Holm p", ">")]
     table = _Sheet("other metrics", columns)
     for metric in (metric for metric in metrics if not view.blank(part, metric)):
-        first = view.safe(metric, 26)
+        first = view.safe(metric)
         for attribute in part.attributes:
             for place, entry in enumerate(part.of(metric, attribute)):
                 places = view.digits(entry)
@@ -330,7 +330,7 @@ def _counterfactual(swaps: Sequence[tuple[Entry, str, Entry]]) -> Iterator[Rende
     columns += [("score change", "~")]
     table = _Sheet("demographics in the prompt replaced, all else the same", columns)
     for record, metric, change in swaps:
-        names = [view.safe(record["run"], 16), view.safe(metric, 20)]
+        names = [view.safe(record["run"], 16), view.safe(metric)]
         names += [view.safe(record["attribute"], 16), view.safe(record["value"], 16)]
         row = [Text(cell) for cell in (*names, str(record["patients"]), str(record["n"]))]
         row.append(_stacked(record["changed"], 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 from fair_set import TASK, answers, make_fair_set, rows_of
+from rich.console import Console
 from running import settings
 
 import nova_bench as nb
+from nova_bench import fairness_plots, render_fairness
+from nova_bench import fairness_view as view
 
 JUDGED = TASK.replace("absent = nb.Scorer", '''
 LIKENESS = nb.Judge(
@@ -252,3 +256,22 @@ def test_of_an_exported_table_what_waits_is_failed_and_what_is_unjudged_left_out
         assert group["n_failed"] == ours["groups"][name]["n_failed"]
     assert theirs["overall"]["n_failed"] == len(late)
     assert f"'likeness@judge' is empty for {len(gone)} unjudged answers, which are left out" in theirs["note"]
+
+
+def test_a_judges_name_is_cut_out_of_no_table_and_no_plot(home: Path, whole: nb.Run) -> None:
+    """Two judges differ in the middle of a long name, which is where long names are cut."""
+    document = nb.fairness([whole], settings=QUICK)
+    names = [f"likeness(judge=openai:a-model-{size}-of-this-autumn)" for size in ("large", "small")]
+    texts = json.dumps(document)
+    for plain, name in zip(("accuracy", METRIC), names, strict=True):
+        texts = texts.replace(json.dumps(plain), json.dumps(name))
+    renamed = json.loads(texts)
+    console = Console(width=400, file=io.StringIO())
+    console.print(render_fairness.report(renamed))
+    told = console.file.getvalue()  # type: ignore[attr-defined]  # it is the text above
+    (part,) = view.parts(renamed)
+    for name in names:
+        assert name in told
+        for picture in (fairness_plots.forest(part, name, "race"), fairness_plots.gaps(part, name)):
+            assert picture is not None
+            assert any(name in text.get_text() for text in picture.figure.texts)
