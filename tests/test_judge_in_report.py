@@ -153,8 +153,16 @@ def test_the_signature_names_all_that_moves_a_verdict(tmp_path: Path, data: Path
     assert len(said["source"]) == 12
     assert said["think"] == ["<think>", "</think>"]
     assert said["asking"] == asking_digest()
-    for change in ({"source": "f" * 64}, {"adapter": "other"}, {"think": None}):
-        assert dataclasses.replace(asked, **change).signature(made.plan.task.judges[0]) != said
+    for change in (
+        {"source": "f" * 64},
+        {"adapter": "other"},
+        {"think": None},
+        {"name": "other"},
+        {"options": {"effort": "high"}},
+        {"params": {"temperature": 0.5}},
+    ):
+        other = dataclasses.replace(asked, identity={**asked.identity, **change})
+        assert other.signature(made.plan.task.judges[0]) != said
 
 
 @pytest.mark.parametrize(
