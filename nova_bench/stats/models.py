@@ -199,8 +199,8 @@ def differences(
     value = np.where(n_differing == 0, 0.0, values - values[:, None])
     value[~np.isfinite(values - values[:, None])] = np.nan
     has_error = (n_clusters >= MIN_CLUSTERS) & (undefined <= MAX_UNDEFINED) & np.isfinite(value)
-    f = n_clusters / np.maximum(n_clusters - 1, 1)
-    s = np.where(has_error, np.sqrt(f * np.where(n_differing == 0, 0.0, variance)), np.nan)
+    scale = n_clusters / np.maximum(n_clusters - 1, 1)
+    s = np.where(has_error, np.sqrt(scale * np.where(n_differing == 0, 0.0, variance)), np.nan)
     width = math.nan if metric.range is None else metric.range[1] - metric.range[0]
     low, high, p, detectable = _conclude(value, s, n_clusters, n_differing, width, alpha)
     return Differences(value, s, low, high, p, detectable, n_clusters, n_differing, undefined)
@@ -256,6 +256,7 @@ def _conclude(
     """
     import scipy.special  # type: ignore[import-untyped, unused-ignore]
 
+    c = np.maximum(c, 1)
     f = c / np.maximum(c - 1, 1)
     squares = s**2 / f + value**2 / c
     total = np.maximum(np.sqrt(squares * m), np.abs(value))
