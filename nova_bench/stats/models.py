@@ -334,20 +334,16 @@ def _without_rounding(variance: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _in_one_order(tables: Sequence[Table]) -> list[Table]:
-    """Return the tables with their lines in the first one's order; they are compared one by one only where they do not agree at once."""
-    first, _ = same_lines(tables[0], tables[0])
-    ordered = []
-    for table in tables:
-        agrees = len(table) == len(first) and all(
-            np.array_equal(one, other)
-            for one, other in (
-                (table.id, first.id),
-                (table.repeat, first.repeat),
-                (table.cluster, first.cluster),
-            )
-        )
-        ordered.append(table if agrees else same_lines(first, table)[1])
-    return ordered
+    """Return the tables with their lines in one order; most have it already, and then nothing is sorted."""
+    first = tables[0]
+
+    def agrees(table: Table) -> bool:
+        pairs = ((table.id, first.id), (table.repeat, first.repeat), (table.cluster, first.cluster))
+        return all(np.array_equal(one, other) for one, other in pairs)
+
+    if all(agrees(table) for table in tables):
+        return list(tables)
+    return [same_lines(first, table)[1] for table in tables]
 
 
 def _differing(tables: Sequence[Table], metric: Metric, codes: np.ndarray, n_clusters: int) -> np.ndarray:
