@@ -1,0 +1,222 @@
+"""Comparisons in the terminal: per task the ranks, the headline metric with its slices, the other metrics, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, listed
+from nova_bench.fairness_view import SENTENCE_LIMIT, number, safe
+
+Entry = Mapping[str, Any]
+
+OVERALL = "all"
+_SHOWN = {
+    BETTER: "better",
+    WORSE: "worse",
+    NOT_TOLD: "not told",
+    IDENTICAL: "identical",
+    UNDEFINED: "undefined",
+}
+_STYLES = {BETTER: "bold green", WORSE: "bold red", NOT_TOLD: "", IDENTICAL: "", UNDEFINED: "dim"}
+
+
+def report(document: Entry) -> RenderableType:
+    """Return a comparison as tables with sentences.
+
+    Args:
+        document: What `nova-bench compare --json` prints.
+    """
+    parts: list[RenderableType] = []
+    for task in document["tasks"]:
+        parts += _task(task, document["settings"])
+    parts += [_line(note, "dim") for note in document["notes"]]
+    return Group(*parts)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(safe(text, SENTENCE_LIMIT), style=style)
+
+
+def _under(text: str, style: str = "") -> Padding:
+    return Padding(_line(text, style), (0, 0, 0, 2))
+
+
+def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
+    entries, headline = task["comparisons"], task["headline"]
+    many = len(task["runs"]) > 2
+    shown = headline if any(entry["metric"] == headline for entry in entries) else entries[0]["metric"]
+    first = [entry for entry in entries if entry["metric"] == shown]
+    overall = [entry for entry in first if entry["slice"] == OVERALL]
+    others = [entry for entry in entries if entry["metric"] != shown and entry["slice"] == OVERALL]
+    better = "higher is better" if overall[0]["higher_is_better"] else "lower is better"
+    title = f"{safe(task['task'])}  ·  {safe(shown, None)}, {better}"
+    yield Text(title, style="bold")
+    if not many:
+        yield _line(f"A = {overall[0]['a']}, B = {overall[0]['b']}; the difference is B - A")
+    yield _comparisons(overall, "", many=many)
+    for entry in overall:
+        yield _under(entry["sentence"], "yellow" if entry["forced"] else "")
+    if many:
+        yield _ranks(task, shown)
+    yield from _slices([entry for entry in first if entry["slice"] != OVERALL], many=many)
+    if others:
+        yield Text()
+        yield _comparisons(others, "other metrics, all samples", many=many)
+    yield from _after(
+        task,
+        settings,
+        hidden=[entry for entry in entries if entry["slice"] != OVERALL and entry["metric"] != shown],
+    )
+
+
+def _slices(entries: Sequence[Entry], *, many: bool) -> Iterator[RenderableType]:
+    """Yield the headline metric on each slice; of many runs only where a difference was told, as pairs times slices fill pages."""
+    shown = [entry for entry in entries if entry["outcome"] in (BETTER, WORSE)] if many else entries
+    if shown:
+        yield Text()
+        yield _comparisons(shown, f"{shown[0]['metric']} by slice", many=many)
+    if len(shown) < len(entries):
+        yield _under(
+            f"on slices no difference can be told in {len(entries) - len(shown)} of {len(entries)} comparisons of runs; --json has all",
+            "dim",
+        )
+
+
+def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Table:
+    """Return comparisons as a table; the first column is what tells them apart."""
+    table = Table(
+        title=Text(safe(title, None), style="bold") if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+    by_slice = any(entry["slice"] != OVERALL for entry in entries)
+    table.add_column("slice" if by_slice else "metric", overflow="fold")
+    for name in ("A", "B") if many else ():
+        table.add_column(name, overflow="fold")
+    for name in ("of A", "of B", "B - A"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("interval", overflow="fold")
+    for name in ("p", "Holm p", "detectable", "cases"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("B is", overflow="fold")
+    for entry in entries:
+        table.add_row(*_cells(entry, by_slice=by_slice, many=many))
+    return table
+
+
+def _cells(entry: Entry, *, by_slice: bool, many: bool) -> Iterator[Text]:
+    places = places_of(entry)
+    yield _mark(entry, entry["slice"] if by_slice else entry["metric"])
+    if many:
+        yield Text(safe(entry["a"], 30))
+        yield Text(safe(entry["b"], 30))
+    yield Text(number(entry["value_a"], places))
+    yield Text(number(entry["value_b"], places))
+    yield Text(signed(entry["difference"], places))
+    yield Text(
+        "" if entry["low"] is None else f"[{signed(entry['low'], places)}, {signed(entry['high'], places)}]"
+    )
+    yield Text(p_value(entry["p"]))
+    yield Text(p_value(entry["p_holm"]))
+    yield Text(number(entry["detectable"], places))
+    yield Text(str(entry["clusters"]))
+    yield Text(_SHOWN[entry["outcome"]], style=_STYLES[entry["outcome"]])
+
+
+def _mark(entry: Entry, name: str) -> Text:
+    shown = Text(safe(name, None))
+    if entry["forced"]:
+        shown.append(f"\nforced: {listed(entry['forced'])} differ", style="yellow")
+    return shown
+
+
+def places_of(entry: Entry) -> int:
+    """Return how many decimals an entry's numbers are shown with.
+
+    >>> places_of({"range": [0, 1], "value_a": 0.61, "value_b": 0.5}), places_of({"range": None, "value_a": 61.0, "value_b": 50.0})
+    (3, 1)
+    """
+    largest = max(abs(entry["value_a"] or 0.0), abs(entry["value_b"] or 0.0))
+    return 1 if largest >= 10 else 4 if 0 < largest < 0.1 else 3
+
+
+def signed(value: float | None, places: int) -> str:
+    """Return a number with its sign.
+
+    >>> signed(0.05, 3), signed(-0.05, 3), signed(0.0, 3), signed(None, 3)
+    ('+0.050', '-0.050', '0.000', '-')
+    """
+    shown = number(value, places)
+    return f"+{shown}" if value is not None and value > 0 and float(shown) else shown
+
+
+def p_value(p: float | None) -> str:
+    """Return a p-value.
+
+    >>> p_value(0.0123), p_value(0.00001), p_value(None), p_value(1.0)
+    ('0.012', '<0.001', '-', '1')
+    """
+    return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def _ranks(task: Entry, metric: str) -> Table:
+    """Return each run's rank by one metric, the best first."""
+    values = {
+        entry[side]: entry[f"value_{side}"]
+        for entry in task["comparisons"]
+        if entry["metric"] == metric and entry["slice"] == OVERALL
+        for side in ("a", "b")
+    }
+    table = Table(
+        title=Text(f"ranks by {safe(metric, None)}", style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("rank", justify="right")
+    table.add_column("run", overflow="fold")
+    table.add_column(Text(safe(metric, None)), justify="right")
+    ranked = [rank for rank in task["ranks"] if rank["metric"] == metric]
+    for rank in sorted(ranked, key=lambda rank: (rank["low"], rank["high"])):
+        shown = str(rank["low"]) if rank["low"] == rank["high"] else f"{rank['low']}-{rank['high']}"
+        table.add_row(shown, Text(safe(rank["model"])), number(values.get(rank["model"])))
+    return table
+
+
+def _after(task: Entry, settings: Entry, hidden: Sequence[Entry]) -> Iterator[RenderableType]:
+    """Yield what has to be known to read the tables."""
+    tests = {entry["family"]: entry["tests"] for entry in task["comparisons"]}
+    level = f"{100 * (1 - settings['alpha']):g}"
+    said = f"{level}% intervals, each for itself; B is better or worse where Holm p is below {settings['alpha']:g}. "
+    if "headline" in tests:
+        said += f"Holm over {tests['headline']} of the headline metric" + (
+            f", and over {tests['others']} other tests." if "others" in tests else "."
+        )
+    else:
+        said += f"Holm over {tests.get('others', 0)} tests."
+    told = sum(entry["outcome"] in (BETTER, WORSE) for entry in hidden)
+    if hidden:
+        said += f" Not shown: {len(hidden)} comparisons of other metrics on slices, {told} of them better or worse; --json has all."
+    yield _line(said, "dim")
+    incomplete = [run["label"] for run in task["runs"] if not run["complete"]]
+    if incomplete:
+        yield _line(
+            f"incomplete: {', '.join(incomplete)}; what is not answered or judged in both runs takes no part",
+            "yellow",
+        )
+    for note in task["notes"]:
+        yield _line(note, "dim")
+    if task["caution"]:
+        yield _line(task["caution"], "bold yellow")
+    yield Text()
