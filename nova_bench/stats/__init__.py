@@ -12,7 +12,9 @@ from nova_bench.stats.compare import (
 )
 from nova_bench.stats.estimates import Estimate, estimate, paired_difference
 from nova_bench.stats.intervals import MIN_CLUSTERS, Interval, interval
+from nova_bench.stats.models import IDENTICAL, Difference, Differences, differences, model_difference
 from nova_bench.stats.paired import compare_models
+from nova_bench.stats.ranking import Rank, ranks
 from nova_bench.stats.resampling import (
     MAX_UNDEFINED,
     RESAMPLES,
@@ -23,25 +25,32 @@ from nova_bench.stats.resampling import (
 )
 
 __all__ = [
+    "IDENTICAL",
     "MAX_UNDEFINED",
     "MIN_CLUSTERS",
     "RESAMPLES",
     "Bounded",
     "Comparison",
+    "Difference",
+    "Differences",
     "Estimate",
     "GroupResult",
     "Imputed",
     "Interval",
     "Paired",
+    "Rank",
     "bootstrap_standard_error",
     "compare_groups",
     "compare_models",
     "compare_table",
+    "differences",
     "estimate",
     "holm",
     "interval",
     "iterate_weights",
+    "model_difference",
     "paired_difference",
+    "ranks",
     "ratio_standard_error",
     "resampling_weights",
 ]
