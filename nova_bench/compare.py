@@ -6,56 +6,32 @@ Every number is M_B - M_A over the answers that both runs gave; how its interval
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nova_bench.compare_pairing import Match, Side, check_kinds, matches_of, side_of
-from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, sentence, unit_of
+from nova_bench.compare_pairing import Side, check_kinds, matches_of, side_of
+from nova_bench.compare_part import Choices, Part, outcome_of, signature_of
+from nova_bench.compare_words import sentence, unit_of
 from nova_bench.errors import UnknownNameError, UsageError
 from nova_bench.fairness_document import listed as names_of
 from nova_bench.fairness_json import plain_json
 from nova_bench.fairness_pairs import correct
 from nova_bench.fairness_report import labels_of
 from nova_bench.prepare import Settings
-from nova_bench.report import caution, data_json, value_of
+from nova_bench.report import caution, data_json
 from nova_bench.run import Run, open_run
 from nova_bench.run_folders import find_runs
-from nova_bench.signature import seal
 from nova_bench.source_file import printable
-from nova_bench.stats import RESAMPLES, resampling_weights
-from nova_bench.stats.models import Difference, model_difference
+from nova_bench.stats import RESAMPLES
 from nova_bench.stats.ranking import ranks
 
 Entry = dict[str, Any]
 
 SCHEMA_VERSION = 1
-COMPARISON_VERSION = 1
-"""Raised whenever an unchanged pair of runs can give another number."""
 OVERALL = "all"
 NO_SLICES = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """What was chosen for a comparison, checked."""
-
-    metrics: tuple[str, ...]
-    by: tuple[str, ...] | None
-    force: bool
-    alpha: float
-    resamples: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise UsageError(f"alpha is {self.alpha}, expected a number between 0 and 1, such as 0.05")
-        if self.resamples < 2:
-            raise UsageError(f"resamples is {self.resamples}, expected at least 2; 1000 is the default")
-        if self.seed < 0:
-            raise UsageError(f"the seed is {self.seed}, expected at least 0")
 
 
 def compare(
@@ -91,7 +67,7 @@ def compare(
     Traceback (most recent call last):
     nova_bench.errors.UsageError: no run was given; compare needs two of one task
     """
-    chosen = _Choices(
+    chosen = Choices(
         tuple(names_of(metrics)),
         None if by is None else tuple(name for name in names_of(by) if name != NO_SLICES),
         force,
@@ -156,7 +132,7 @@ def _by_task(opened: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
     )
 
 
-def _check_names(chosen: _Choices, runs: Sequence[Run]) -> None:
+def _check_names(chosen: Choices, runs: Sequence[Run]) -> None:
     """Raise for a metric or an attribute that no run has."""
     tasks = {id(run.plan.task): run.plan.task for run in runs}.values()
     known = {metric.name: metric for task in tasks for metric in task.metrics}
@@ -176,7 +152,7 @@ def _check_names(chosen: _Choices, runs: Sequence[Run]) -> None:
             raise UnknownNameError("attribute", name, attributes, "the tasks of these runs")
 
 
-def _task(runs: Sequence[Run], chosen: _Choices, notes: list[str]) -> Entry | None:
+def _task(runs: Sequence[Run], chosen: Choices, notes: list[str]) -> Entry | None:
     """Return one task's section; None, and a note, where its runs share none of the metrics that were asked for."""
     first = runs[0].plan
     spellings = {run.plan.spelling for run in runs}
@@ -193,16 +169,16 @@ def _task(runs: Sequence[Run], chosen: _Choices, notes: list[str]) -> Entry | No
     signatures: dict[str, Mapping[str, Any]] = {}
     entries: list[Entry] = []
     for name, key in _slices(runs, chosen.by):
-        weights: dict[int, np.ndarray] = {}
+        part = Part(sides, matches, name, key, chosen)
         for match in matches:
-            made = _entry(match, sides, name, key, weights, chosen)
+            made = part.entry(match)
             if made is not None:
-                signature = _signature(match, sides, name, chosen)
+                signature = signature_of(match, sides, name, chosen)
                 signatures[signature["id"]] = signature
                 entries.append({**made, "signature": signature["id"]})
     _test(entries, first.task.headline)
     for entry in entries:
-        entry["outcome"] = _outcome(entry, chosen.alpha)
+        entry["outcome"] = outcome_of(entry, chosen.alpha)
         unit = unit_of(entry["written"], entry["range"], higher_is_better=entry["higher_is_better"])
         entry["sentence"] = sentence(entry, unit)
     cautions = dict.fromkeys(caution(run.plan, run.remote_code) for run in runs)
@@ -231,122 +207,19 @@ def _slices(runs: Sequence[Run], by: tuple[str, ...] | None) -> Iterator[tuple[s
             yield f"{attribute}={value}", (attribute, value)
 
 
-def _entry(
-    match: Match,
-    sides: Sequence[Side],
-    name: str,
-    key: tuple[str, ...],
-    weights: dict[int, np.ndarray],
-    chosen: _Choices,
-) -> Entry | None:
-    """Return one comparison, without what is known of all together only; None where a slice has no line of these two runs.
-
-    Args:
-        match: What is compared.
-        sides: The runs.
-        name: The slice's name.
-        key: Its attribute and value; empty for the whole.
-        weights: Number of cases to the slice's resamples, which all metrics and pairs share; filled here.
-        chosen: The settings.
-    """
-    lines = match.lines if not key else match.lines.slice(*key)
-    if not len(lines.a):
-        return None
-    a, b = lines.tables()
-    found, value_a, value_b = (
-        Difference(None, None, None, None, None, None, 0, 0, "no answer of both"),
-        None,
-        None,
-    )
-    if len(a):
-        metric, n_clusters = match.a.metric, len(set(a.cluster))
-        if metric.sums is None and n_clusters not in weights:
-            weights[n_clusters] = resampling_weights(
-                n_clusters, resamples=chosen.resamples, seed=chosen.seed, key=key
-            )
-        found = model_difference(
-            a,
-            b,
-            metric,
-            resamples=chosen.resamples,
-            seed=chosen.seed,
-            key=key,
-            alpha=chosen.alpha,
-            weights=None if metric.sums is not None else weights[n_clusters],
-        )
-        value_a, value_b = value_of(a, metric), value_of(b, metric)
-    return {
-        "metric": match.name,
-        "written": match.a.written,
-        "slice": name,
-        "a": sides[match.i].label,
-        "b": sides[match.j].label,
-        "value_a": value_a,
-        "value_b": value_b,
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-        "p_holm": None,
-        "tests": 0,
-        "family": None,
-        "detectable": found.detectable,
-        "higher_is_better": match.a.metric.higher_is_better,
-        "range": None if match.a.metric.range is None else list(match.a.metric.range),
-        "n": len(set(a.id)),
-        "clusters": found.n_clusters,
-        "n_differing": found.n_differing,
-        "left_out": lines.left_out(),
-        "outcome": None,
-        "sentence": "",
-        "forced": list(match.forced) or None,
-        "note": found.note,
-    }
-
-
 def _test(entries: Sequence[Entry], headline: str) -> None:
-    """Correct p-values for how many tests there are: those of the headline metric on the whole together, and all others together.
+    """Correct p-values for how many tests there are, in each of four families apart.
 
-    What a task is judged by was chosen before any run was seen. Among the hundreds of tests on other metrics and slices it would be lost.
+    Which run is better is asked first, of the metric that the task is judged by, on the whole; then of other metrics; then where. Among the
+    hundreds of tests of the later questions the answer to the first would be lost, though it was put before any run was seen.
     """
-    primary = [entry for entry in entries if entry["metric"] == headline and entry["slice"] == OVERALL]
-    others = [entry for entry in entries if not any(entry is one for one in primary)]
-    for name, family in (("headline", primary), ("others", others)):
+    families: dict[str, list[Entry]] = {}
+    for entry in entries:
+        what = "headline" if entry["metric"] == headline else "other metrics"
+        entry["family"] = what if entry["slice"] == OVERALL else f"{what} by slice"
+        families.setdefault(entry["family"], []).append(entry)
+    for family in families.values():
         correct(family, "p", "p_holm")
-        for entry in family:
-            entry["family"] = name
-
-
-def _outcome(entry: Entry, alpha: float) -> str:
-    """Return what a comparison came to, said of the second run."""
-    if entry["difference"] is not None and not entry["n_differing"]:
-        return IDENTICAL
-    if entry["difference"] is None or entry["low"] is None or entry["p_holm"] is None:
-        return UNDEFINED
-    if entry["p_holm"] >= alpha:
-        return NOT_TOLD
-    return BETTER if (entry["difference"] > 0) == entry["higher_is_better"] else WORSE
-
-
-def _signature(match: Match, sides: Sequence[Side], name: str, chosen: _Choices) -> dict[str, Any]:
-    """Return a comparison's signature: what both numbers share, with both values where that was forced."""
-    shared = {key: value for key, value in match.a.signature["protocol"].items() if key not in match.forced}
-    protocol = {
-        **shared,
-        "slice": name,
-        "comparison": f"paired difference {COMPARISON_VERSION}",
-        "alpha": chosen.alpha,
-        "forced": {key: list(values) for key, values in match.forced.items()} or None,
-    }
-    provenance = {
-        "a": {"run": sides[match.i].label, "cell": match.a.signature["id"]},
-        "b": {"run": sides[match.j].label, "cell": match.b.signature["id"]},
-        "repeats": match.a.signature["provenance"]["repeats"],
-        "resamples": None if match.a.metric.sums is not None else chosen.resamples,
-        "seed": None if match.a.metric.sums is not None else chosen.seed,
-        "versions": match.a.signature["provenance"]["versions"],
-    }
-    return seal(protocol, provenance)
 
 
 def _run_json(side: Side) -> Entry:
@@ -366,27 +239,21 @@ def _run_json(side: Side) -> Entry:
 
 
 def _ranks(entries: Sequence[Entry], labels: Sequence[str], alpha: float) -> list[Entry]:
-    """Return each run's rank by each metric on the whole; a run that has no such number is left out."""
+    """Return each run's rank by each metric on the whole; a run that no test compares with another has none."""
     made: list[Entry] = []
     for metric in dict.fromkeys(entry["metric"] for entry in entries):
-        pairs = [entry for entry in entries if entry["metric"] == metric and entry["slice"] == OVERALL]
-        there = [
-            label
-            for label in labels
-            if any(label in (e["a"], e["b"]) for e in pairs if e["difference"] is not None)
-        ]
-        if len(there) < 2:
-            continue
-        p, ahead = np.ones((len(there), len(there))), np.zeros((len(there), len(there)))
-        for entry in pairs:
-            if entry["p"] is None:
+        p = np.full((len(labels), len(labels)), np.nan)
+        ahead = np.zeros_like(p)
+        for entry in entries:
+            if entry["metric"] != metric or entry["slice"] != OVERALL or entry["p"] is None:
                 continue
-            i, j = there.index(entry["a"]), there.index(entry["b"])
-            sign = 1.0 if entry["higher_is_better"] else -1.0
+            i, j = labels.index(entry["a"]), labels.index(entry["b"])
+            gain = entry["difference"] * (1 if entry["higher_is_better"] else -1)
             p[i, j] = p[j, i] = entry["p"]
-            ahead[i, j], ahead[j, i] = sign * entry["difference"], -sign * entry["difference"]
-        for label, rank in zip(there, ranks(p, ahead, alpha), strict=True):
-            made.append(
-                {"metric": metric, "model": label, "rank": rank.rank, "low": rank.low, "high": rank.high}
-            )
+            ahead[i, j], ahead[j, i] = gain, -gain
+        made += [
+            {"metric": metric, "model": label, "rank": rank.rank, "low": rank.low, "high": rank.high}
+            for label, rank in zip(labels, ranks(p, ahead, alpha), strict=True)
+            if rank is not None
+        ]
     return made

@@ -91,18 +91,18 @@ def side_of(run: Run, label: str, *, resamples: int, seed: int) -> Side:
             names.get(metric.name, metric.name),
             judged.get(metric.name),
             signature,
-            _lacking(run.scored, metric),
+            _lacking(run.scored, metric, is_judged=metric.name in judged),
         )
     return Side(label, run, numbers)
 
 
-def _lacking(scored: Scored, metric: Metric) -> str | None:
+def _lacking(scored: Scored, metric: Metric, *, is_judged: bool) -> str | None:
     """Return why a run has no values of a metric."""
     remedy = next((scored.missing[column] for column in metric.needs if column in scored.missing), None)
     if remedy is not None:
         return remedy
     if not set(metric.needs) <= set(scored.table.columns):
-        return "no answer was scored" if "@" not in "".join(metric.needs) else "no answer was judged"
+        return "no answer was judged" if is_judged else "no answer was scored"
     return None
 
 
@@ -132,7 +132,7 @@ class Lines:
         a: The first run's, sorted by (id, repeat).
         b: The second run's, the same lines.
         kept: Boolean array (n,): those that take part.
-        why: Object array (n,): the key of `LEFT_OUT` for the others, None for those that take part.
+        why: Object array (n,): the key of `LEFT_OUT` for the others, empty for those that take part.
         missing: Lines of each run that the other was not asked for.
     """
 
@@ -195,7 +195,7 @@ def paired_lines(one: Side, two: Side, a: Number, b: Number, *, forced: bool) ->
             f"{one.label} and {two.label} put the same samples into different cases (sample {left.id[where]!r} into "
             f"{left.cluster[where]!r} and {right.cluster[where]!r}); they were made from different data. Run both on the same"
         )
-    why = np.full(len(left), None, dtype=object)
+    why = np.full(len(left), "", dtype=object)
     for key in reversed(LEFT_OUT[:3]):  # a failed answer has no verdict either, and is counted as failed
         for table, number in ((left, a), (right, b)):
             why[_is_left_out(table, number.judged, key)] = key
@@ -204,7 +204,7 @@ def paired_lines(one: Side, two: Side, a: Number, b: Number, *, forced: bool) ->
             mine: right.columns[theirs] for mine, theirs in zip(a.metric.needs, b.metric.needs, strict=True)
         }
         right = dataclasses.replace(right, columns={**right.columns, **renamed})
-    return Lines(left, right, np.equal(why, None), why, missing)
+    return Lines(left, right, why == "", why, missing)
 
 
 def _is_left_out(table: Table, judged: JudgedMetric | None, why: str) -> np.ndarray:
@@ -217,7 +217,7 @@ def _is_left_out(table: Table, judged: JudgedMetric | None, why: str) -> np.ndar
     states = judged.states(table)
     if why == "unjudged":
         return np.asarray(states == UNJUDGED)
-    return ~failed & ((states == JUDGE_FAILED) | np.isnan(states))
+    return np.asarray(~failed & ((states == JUDGE_FAILED) | np.isnan(states)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

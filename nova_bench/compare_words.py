@@ -86,7 +86,7 @@ def sentence(entry: Entry, unit: Unit | None) -> str:
     >>> sentence(entry, unit_of("top1", (0, 1)))
     'B is right on 3 to 8 more of 100 images than A: top1, p=0.004 (Holm, 2 tests)'
     >>> sentence({**entry, "outcome": "no difference told", "low": -0.02, "p_holm": 0.3}, None)
-    "no difference can be told: B's top1 is 0.02 lower to 0.08 higher than A's, p=0.3 (Holm, 2 tests); this set could have shown 0.03"
+    'no difference can be told: top1 of B is 0.02 lower to 0.08 higher than that of A, p=0.3 (Holm, 2 tests); this set could have shown 0.03'
     """
     said = _OUTCOMES[entry["outcome"]](entry, unit)
     if entry["slice"] != "all":
@@ -151,7 +151,7 @@ def _identical(entry: Entry, unit: Unit | None) -> str:
         if any(entry["left_out"].values())
         else "every answer scored the same"
     )
-    return f"no difference: {said}, {entry['metric']}"
+    return f"no difference between {entry['a']} and {entry['b']}: {said}, {entry['metric']}"
 
 
 def _undefined(entry: Entry, unit: Unit | None) -> str:
@@ -191,7 +191,7 @@ def _does(entry: Entry, unit: Unit | None) -> str:
     a, b = entry["a"], entry["b"]
     if unit is None:
         amount = between(entry["low"], entry["high"], "higher", "lower", places=_places(unit))
-        return f"{b}'s {entry['metric']} is {amount} than {a}'s"
+        return f"{entry['metric']} of {b} is {amount} than that of {a}"
     limits = sorted((unit.scale * entry["low"], unit.scale * entry["high"]))
     amount = between(limits[0], limits[1], "more", "fewer", places=_places(unit))
     return f"{b} {unit.does.format(amount)} than {a}"

@@ -17,6 +17,11 @@ from nova_bench.fairness_view import SENTENCE_LIMIT, number, safe
 Entry = Mapping[str, Any]
 
 OVERALL = "all"
+MOST_PAIRS = 10
+"""Pairs of runs of which the headline metric is written out."""
+MOST_LINES = 40
+MOST_RUNS = 6
+"""Runs that stand beside each other."""
 _SHOWN = {
     BETTER: "better",
     WORSE: "worse",
@@ -52,28 +57,29 @@ def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
     entries, headline = task["comparisons"], task["headline"]
     many = len(task["runs"]) > 2
     shown = headline if any(entry["metric"] == headline for entry in entries) else entries[0]["metric"]
-    first = [entry for entry in entries if entry["metric"] == shown]
-    overall = [entry for entry in first if entry["slice"] == OVERALL]
+    overall = [entry for entry in entries if entry["metric"] == shown and entry["slice"] == OVERALL]
+    slices = [entry for entry in entries if entry["metric"] == shown and entry["slice"] != OVERALL]
     others = [entry for entry in entries if entry["metric"] != shown and entry["slice"] == OVERALL]
     better = "higher is better" if overall[0]["higher_is_better"] else "lower is better"
-    title = f"{safe(task['task'])}  ·  {safe(shown, None)}, {better}"
-    yield Text(title, style="bold")
-    if not many:
-        yield _line(f"A = {overall[0]['a']}, B = {overall[0]['b']}; the difference is B - A")
-    yield _comparisons(overall, "", many=many)
-    for entry in overall:
-        yield _under(entry["sentence"], "yellow" if entry["forced"] else "")
+    yield Text(f"{safe(task['task'])}  ·  {safe(shown, None)}, {better}", style="bold")
     if many:
         yield _ranks(task, shown)
-    yield from _slices([entry for entry in first if entry["slice"] != OVERALL], many=many)
+        yield Text()
+    else:
+        yield _line(f"A = {overall[0]['a']}, B = {overall[0]['b']}; B - A on the answers that both gave")
+    yield _comparisons(overall[:MOST_PAIRS], "", many=many)
+    for entry in overall[:MOST_PAIRS]:
+        yield _under(entry["sentence"], "yellow" if entry["forced"] else "")
+    if len(overall) > MOST_PAIRS:
+        yield _under(f"and {len(overall) - MOST_PAIRS} more pairs; --json has all", "dim")
+    yield from _slices(slices, many=many)
     if others:
         yield Text()
-        yield _comparisons(others, "other metrics, all samples", many=many)
-    yield from _after(
-        task,
-        settings,
-        hidden=[entry for entry in entries if entry["slice"] != OVERALL and entry["metric"] != shown],
-    )
+        yield (
+            _by_run(task, others) if many else _comparisons(others, "other metrics, all samples", many=False)
+        )
+    rest = [entry for entry in entries if entry["slice"] != OVERALL and entry["metric"] != shown]
+    yield from _after(task, settings, rest)
 
 
 def _slices(entries: Sequence[Entry], *, many: bool) -> Iterator[RenderableType]:
@@ -81,17 +87,50 @@ def _slices(entries: Sequence[Entry], *, many: bool) -> Iterator[RenderableType]
     shown = [entry for entry in entries if entry["outcome"] in (BETTER, WORSE)] if many else entries
     if shown:
         yield Text()
-        yield _comparisons(shown, f"{shown[0]['metric']} by slice", many=many)
+        yield _comparisons(shown[:MOST_LINES], f"{shown[0]['metric']} by slice", many=many)
+    if left := len(shown[MOST_LINES:]):
+        yield _under(f"and {left} more; --json has all", "dim")
     if len(shown) < len(entries):
         yield _under(
-            f"on slices no difference can be told in {len(entries) - len(shown)} of {len(entries)} comparisons of runs; --json has all",
+            f"by slice, {len(entries) - len(shown)} of {len(entries)} comparisons show no difference and are left out here; --json has all",
             "dim",
         )
 
 
-def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Table:
-    """Return comparisons as a table; the first column is what tells them apart."""
-    table = Table(
+def _by_run(task: Entry, entries: Sequence[Entry]) -> Table:
+    """Return the other metrics of many runs, one column a run: its value and, in brackets, its rank."""
+    labels = [run["label"] for run in task["runs"]][:MOST_RUNS]
+    left = len(task["runs"]) - len(labels)
+    title = "other metrics, all samples: value and, in brackets, rank" + (
+        f"; {left} more runs in --json" if left else ""
+    )
+    table = _table(title)
+    table.add_column("metric", overflow="fold")
+    for label in labels:
+        table.add_column(Text(safe(label, 40)), justify="right", overflow="fold")
+    ranked = {(rank["metric"], rank["model"]): rank for rank in task["ranks"]}
+    for metric in dict.fromkeys(entry["metric"] for entry in entries):
+        of_metric = [entry for entry in entries if entry["metric"] == metric]
+        values = _values(of_metric)
+        row = [_mark(of_metric[0], metric)]
+        for label in labels:
+            rank = ranked.get((metric, label))
+            shown = number(values.get(label), places_of(of_metric[0]))
+            row.append(Text(shown if rank is None else f"{shown} ({_rank(rank)})"))
+        table.add_row(*row)
+    return table
+
+
+def _values(entries: Sequence[Entry]) -> dict[str, float | None]:
+    return {entry[side]: entry[f"value_{side}"] for entry in entries for side in ("a", "b")}
+
+
+def _rank(rank: Entry) -> str:
+    return str(rank["low"]) if rank["low"] == rank["high"] else f"{rank['low']}-{rank['high']}"
+
+
+def _table(title: str) -> Table:
+    return Table(
         title=Text(safe(title, None), style="bold") if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
@@ -99,6 +138,11 @@ def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Table:
         show_edge=False,
         pad_edge=False,
     )
+
+
+def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Table:
+    """Return comparisons as a table; the first column is what tells them apart."""
+    table = _table(title)
     by_slice = any(entry["slice"] != OVERALL for entry in entries)
     table.add_column("slice" if by_slice else "metric", overflow="fold")
     for name in ("A", "B") if many else ():
@@ -171,43 +215,30 @@ def p_value(p: float | None) -> str:
 
 def _ranks(task: Entry, metric: str) -> Table:
     """Return each run's rank by one metric, the best first."""
-    values = {
-        entry[side]: entry[f"value_{side}"]
-        for entry in task["comparisons"]
-        if entry["metric"] == metric and entry["slice"] == OVERALL
-        for side in ("a", "b")
-    }
-    table = Table(
-        title=Text(f"ranks by {safe(metric, None)}", style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-    )
+    entries = [e for e in task["comparisons"] if e["metric"] == metric and e["slice"] == OVERALL]
+    values, places = _values(entries), places_of(entries[0])
+    table = _table("")
     table.add_column("rank", justify="right")
     table.add_column("run", overflow="fold")
     table.add_column(Text(safe(metric, None)), justify="right")
+    sign = 1 if entries[0]["higher_is_better"] else -1
     ranked = [rank for rank in task["ranks"] if rank["metric"] == metric]
-    for rank in sorted(ranked, key=lambda rank: (rank["low"], rank["high"])):
-        shown = str(rank["low"]) if rank["low"] == rank["high"] else f"{rank['low']}-{rank['high']}"
-        table.add_row(shown, Text(safe(rank["model"])), number(values.get(rank["model"])))
+    for rank in sorted(
+        ranked, key=lambda rank: (rank["low"], rank["high"], -sign * (values[rank["model"]] or 0.0))
+    ):
+        table.add_row(_rank(rank), Text(safe(rank["model"])), number(values[rank["model"]], places))
     return table
 
 
-def _after(task: Entry, settings: Entry, hidden: Sequence[Entry]) -> Iterator[RenderableType]:
+def _after(task: Entry, settings: Entry, rest: Sequence[Entry]) -> Iterator[RenderableType]:
     """Yield what has to be known to read the tables."""
     tests = {entry["family"]: entry["tests"] for entry in task["comparisons"]}
     level = f"{100 * (1 - settings['alpha']):g}"
-    said = f"{level}% intervals, each for itself; B is better or worse where Holm p is below {settings['alpha']:g}. "
-    if "headline" in tests:
-        said += f"Holm over {tests['headline']} of the headline metric" + (
-            f", and over {tests['others']} other tests." if "others" in tests else "."
-        )
-    else:
-        said += f"Holm over {tests.get('others', 0)} tests."
-    told = sum(entry["outcome"] in (BETTER, WORSE) for entry in hidden)
-    if hidden:
-        said += f" Not shown: {len(hidden)} comparisons of other metrics on slices, {told} of them better or worse; --json has all."
+    said = f"{level}% intervals, each for itself; B is better or worse where Holm p is below {settings['alpha']:g}. Holm over "
+    said += ", ".join(f"{count} ({family})" for family, count in tests.items()) + " tests."
+    if rest:
+        told = sum(entry["outcome"] in (BETTER, WORSE) for entry in rest)
+        said += f" Not shown: {len(rest)} comparisons of other metrics by slice, {told} of them better or worse; --json has all."
     yield _line(said, "dim")
     incomplete = [run["label"] for run in task["runs"] if not run["complete"]]
     if incomplete:
