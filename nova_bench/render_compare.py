@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, listed
+from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, listed, unit_of
 from nova_bench.fairness_view import SENTENCE_LIMIT, number, safe
+from nova_bench.render_fairness import Sheet
 
 Entry = Mapping[str, Any]
 
@@ -82,6 +83,16 @@ def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
     yield from _after(task, settings, rest)
 
 
+def _counted(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the differences that were told and can be counted in images or lesions: their sentences say more than a score's."""
+    return [
+        entry
+        for entry in entries
+        if entry["outcome"] in (BETTER, WORSE)
+        and unit_of(entry["written"], entry["range"], higher_is_better=entry["higher_is_better"])
+    ]
+
+
 def _slices(entries: Sequence[Entry], *, many: bool) -> Iterator[RenderableType]:
     """Yield the headline metric on each slice; of many runs only where a difference was told, as pairs times slices fill pages."""
     shown = [entry for entry in entries if entry["outcome"] in (BETTER, WORSE)] if many else entries
@@ -140,41 +151,36 @@ def _table(title: str) -> Table:
     )
 
 
-def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Table:
+def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Sheet:
     """Return comparisons as a table; the first column is what tells them apart."""
-    table = _table(title)
     by_slice = any(entry["slice"] != OVERALL for entry in entries)
-    table.add_column("slice" if by_slice else "metric", overflow="fold")
-    for name in ("A", "B") if many else ():
-        table.add_column(name, overflow="fold")
-    for name in ("of A", "of B", "B - A"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("interval", overflow="fold")
-    for name in ("p", "Holm p", "detectable", "cases"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("B is", overflow="fold")
+    columns = [("slice" if by_slice else "metric", "<"), *([("A", "<"), ("B", "<")] if many else [])]
+    columns += [("of A", ">w"), ("of B", ">w"), ("B - A", ">"), ("interval", "~")]
+    columns += [("p", ">w"), ("Holm p", ">"), ("detectable", ">w"), ("cases", ">w"), ("B is", "<")]
+    table = Sheet(title, columns)
+    places = {entry["metric"]: 1 for entry in entries}
+    for entry in entries:  # a column of one metric lines up
+        places[entry["metric"]] = max(places[entry["metric"]], places_of(entry))
     for entry in entries:
-        table.add_row(*_cells(entry, by_slice=by_slice, many=many))
+        table.row(_cells(entry, places[entry["metric"]], by_slice=by_slice, many=many))
     return table
 
 
-def _cells(entry: Entry, *, by_slice: bool, many: bool) -> Iterator[Text]:
-    places = places_of(entry)
-    yield _mark(entry, entry["slice"] if by_slice else entry["metric"])
-    if many:
-        yield Text(safe(entry["a"], 30))
-        yield Text(safe(entry["b"], 30))
-    yield Text(number(entry["value_a"], places))
-    yield Text(number(entry["value_b"], places))
-    yield Text(signed(entry["difference"], places))
-    yield Text(
-        "" if entry["low"] is None else f"[{signed(entry['low'], places)}, {signed(entry['high'], places)}]"
-    )
-    yield Text(p_value(entry["p"]))
-    yield Text(p_value(entry["p_holm"]))
-    yield Text(number(entry["detectable"], places))
-    yield Text(str(entry["clusters"]))
-    yield Text(_SHOWN[entry["outcome"]], style=_STYLES[entry["outcome"]])
+def _cells(entry: Entry, places: int, *, by_slice: bool, many: bool) -> list[Text]:
+    limits = None if entry["low"] is None else (entry["low"], entry["high"])
+    return [
+        _mark(entry, entry["slice"] if by_slice else entry["metric"]),
+        *([Text(safe(entry[side], 30)) for side in ("a", "b")] if many else []),
+        Text(number(entry["value_a"], places)),
+        Text(number(entry["value_b"], places)),
+        Text(signed(entry["difference"], places)),
+        Text("-" if limits is None else f"[{number(limits[0], places)}, {number(limits[1], places)}]"),
+        Text(p_value(entry["p"])),
+        Text(p_value(entry["p_holm"])),
+        Text(number(entry["detectable"], places)),
+        Text(str(entry["clusters"])),
+        Text(_SHOWN[entry["outcome"]], style=_STYLES[entry["outcome"]]),
+    ]
 
 
 def _mark(entry: Entry, name: str) -> Text:
@@ -191,7 +197,7 @@ def places_of(entry: Entry) -> int:
     (3, 1)
     """
     largest = max(abs(entry["value_a"] or 0.0), abs(entry["value_b"] or 0.0))
-    return 1 if largest >= 10 else 4 if 0 < largest < 0.1 else 3
+    return 1 if largest >= 10 else 4 if 0 < largest < 0.05 else 3
 
 
 def signed(value: float | None, places: int) -> str:
