@@ -12,7 +12,14 @@ from nova_bench.stats.compare import (
 )
 from nova_bench.stats.estimates import Estimate, estimate, paired_difference
 from nova_bench.stats.intervals import MIN_CLUSTERS, Interval, interval
-from nova_bench.stats.models import IDENTICAL, Difference, Differences, differences, model_difference
+from nova_bench.stats.models import (
+    IDENTICAL,
+    Difference,
+    Differences,
+    detectable_difference,
+    differences,
+    model_difference,
+)
 from nova_bench.stats.paired import compare_models
 from nova_bench.stats.ranking import Rank, ranks
 from nova_bench.stats.resampling import (
@@ -43,6 +50,7 @@ __all__ = [
     "compare_groups",
     "compare_models",
     "compare_table",
+    "detectable_difference",
     "differences",
     "estimate",
     "holm",

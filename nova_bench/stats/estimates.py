@@ -86,7 +86,7 @@ def estimate(
     codes, n_clusters = table.cluster_codes()
     parts = list(by_repeat(table, codes))
     if metric.sums is not None:
-        value, influence, carried = _mean_of_ratios(parts, metric, n_clusters)
+        value, influence, carried = mean_of_ratios(parts, metric, n_clusters)
         n_clusters = int(carried.sum())
         s, undefined = influence_standard_error(influence, n_clusters), 0.0
     else:
@@ -152,8 +152,8 @@ def paired_difference(
     codes, n_clusters = table_a.cluster_codes()
     parts_a, parts_b = list(by_repeat(table_a, codes)), list(by_repeat(table_b, codes))
     if metric.sums is not None:
-        value_a, influence_a, carried_a = _mean_of_ratios(parts_a, metric, n_clusters)
-        value_b, influence_b, carried_b = _mean_of_ratios(parts_b, metric, n_clusters)
+        value_a, influence_a, carried_a = mean_of_ratios(parts_a, metric, n_clusters)
+        value_b, influence_b, carried_b = mean_of_ratios(parts_b, metric, n_clusters)
         n_clusters = int((carried_a | carried_b).sum())
         s, undefined = influence_standard_error(influence_b - influence_a, n_clusters), 0.0
     else:
@@ -181,7 +181,7 @@ def paired_difference(
     )
 
 
-def _mean_of_ratios(
+def mean_of_ratios(
     parts: Sequence[tuple[Table, np.ndarray]], metric: Metric, n_clusters: int
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the mean over repeats of a ratio of sums, each cluster's influence on it, and which clusters have a share in it.
