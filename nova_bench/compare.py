@@ -80,6 +80,8 @@ def compare(
     groups, notes = _by_task(opened)
     _check_names(chosen, [run for group in groups for run in group])
     tasks = [made for group in groups if (made := _task(group, chosen, notes)) is not None]
+    if not tasks:
+        raise UsageError(f"nothing can be compared: {'; '.join(notes)}")
     return {
         "schema_version": SCHEMA_VERSION,
         "tasks": plain_json(tasks),

@@ -12,12 +12,12 @@ import numpy as np
 
 from nova_bench.errors import UsageError
 from nova_bench.identity import versions
-from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric
+from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_column
 from nova_bench.report import cell_signature
 from nova_bench.run import Run
 from nova_bench.score import Scored
 from nova_bench.source_file import printable
-from nova_bench.table import Table
+from nova_bench.table import Ragged, Table
 from nova_bench.types import Metric
 
 LEFT_OUT = ("failed", "unjudged", "judge_failed", "missing")
@@ -199,12 +199,22 @@ def paired_lines(one: Side, two: Side, a: Number, b: Number, *, forced: bool) ->
     for key in reversed(LEFT_OUT[:3]):  # a failed answer has no verdict either, and is counted as failed
         for table, number in ((left, a), (right, b)):
             why[_is_left_out(table, number.judged, key)] = key
-    if a.metric.name != b.metric.name:
-        renamed = {
-            mine: right.columns[theirs] for mine, theirs in zip(a.metric.needs, b.metric.needs, strict=True)
-        }
-        right = dataclasses.replace(right, columns={**right.columns, **renamed})
+    if a.judged is not None and b.judged is not None and a.metric.name != b.metric.name:
+        right = dataclasses.replace(right, columns=_renamed(right.columns, b.judged, a.judged))
     return Lines(left, right, why == "", why, missing)
+
+
+def _renamed(
+    columns: Mapping[str, np.ndarray | Ragged], theirs: JudgedMetric, mine: JudgedMetric
+) -> dict[str, np.ndarray | Ragged]:
+    """Return a run's columns with those of one judge also under another judge's name."""
+    suffix = judged_column("", theirs.asked.name)
+    named = {
+        judged_column(name.removesuffix(suffix), mine.asked.name): column
+        for name, column in columns.items()
+        if name.endswith(suffix)
+    }
+    return {**columns, **named}
 
 
 def _is_left_out(table: Table, judged: JudgedMetric | None, why: str) -> np.ndarray:
@@ -341,7 +351,10 @@ def _unmatched(one: Side, two: Side, wanted: Sequence[str], *, force: bool) -> l
         for name, number in side.numbers.items()
         if name not in known and _is_wanted(number, wanted)
     ]
-    return [f"{name} is not compared: only {label} has it, as the judges differ" for label, name in alone]
+    return [
+        f"{name} is not compared: only {label} has it, as the judges differ (--force compares those of one judge each)"
+        for label, name in alone
+    ]
 
 
 def _refusal(one: Side, two: Side, different: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> str:

@@ -92,17 +92,17 @@ def sentence(entry: Entry, unit: Unit | None) -> str:
     if entry["slice"] != "all":
         said = f"{entry['slice']}: {said}"
     if entry["forced"]:
-        said = f"forced, {listed(entry['forced'])} differ: {said}"
+        said = f"forced, {forced_words(entry['forced'])}: {said}"
     return "; ".join([said, *left_out_words(entry["left_out"])])
 
 
-def listed(words: Sequence[str]) -> str:
-    """Return words in a row.
+def forced_words(keys: Sequence[str]) -> str:
+    """Return what of the protocols differs.
 
-    >>> listed(["data"]), listed(["data", "limit", "prompt"])
-    ('data', 'data, limit and prompt')
+    >>> forced_words(["data"]), forced_words(["data", "limit", "prompt"])
+    ('data differs', 'data, limit and prompt differ')
     """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"{keys[0]} differs" if len(keys) == 1 else f"{', '.join(keys[:-1])} and {keys[-1]} differ"
 
 
 def left_out_words(left_out: Mapping[str, int]) -> list[str]:

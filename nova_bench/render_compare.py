@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, listed, unit_of
+from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, forced_words, unit_of
 from nova_bench.fairness_view import SENTENCE_LIMIT, number, safe
 from nova_bench.render_fairness import Sheet
 
@@ -186,7 +186,7 @@ def _cells(entry: Entry, places: int, *, by_slice: bool, many: bool) -> list[Tex
 def _mark(entry: Entry, name: str) -> Text:
     shown = Text(safe(name, None))
     if entry["forced"]:
-        shown.append(f"\nforced: {listed(entry['forced'])} differ", style="yellow")
+        shown.append(f"\nforced: {forced_words(entry['forced'])}", style="yellow")
     return shown
 
 

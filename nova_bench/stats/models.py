@@ -259,7 +259,7 @@ def _conclude(
     f = c / np.maximum(c - 1, 1)
     squares = s**2 / f + value**2 / c
     total = np.maximum(np.sqrt(squares * m), np.abs(value))
-    one = 0.0 if math.isnan(width) else width / c
+    one = 0.0 if math.isnan(width) else width / np.maximum(c, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = (squares + one**2) / (total + one)
         ratio = np.where(value == 0, 0.0, np.abs(value) / s)
