@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nova_bench.compare_pairing import Side, check_kinds, matches_of, side_of
+from nova_bench.compare_matches import matches_of
+from nova_bench.compare_pairing import Side, check_kinds, side_of
 from nova_bench.compare_part import Choices, Part, outcome_of, signature_of
 from nova_bench.compare_words import sentence, unit_of
 from nova_bench.errors import UnknownNameError, UsageError

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nova_bench.compare_pairing import Lines, Match, Side
+from nova_bench.compare_matches import Match
+from nova_bench.compare_pairing import Lines, Side
 from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE
 from nova_bench.errors import UsageError
 from nova_bench.report import value_of
