@@ -199,8 +199,8 @@ def differences(
     value = np.where(n_differing == 0, 0.0, values - values[:, None])
     value[~np.isfinite(values - values[:, None])] = np.nan
     has_error = (n_clusters >= MIN_CLUSTERS) & (undefined <= MAX_UNDEFINED) & np.isfinite(value)
-    f = n_clusters / np.maximum(n_clusters - 1, 1)
-    s = np.where(has_error, np.sqrt(f * np.where(n_differing == 0, 0.0, variance)), np.nan)
+    scale = n_clusters / np.maximum(n_clusters - 1, 1)
+    s = np.where(has_error, np.sqrt(scale * np.where(n_differing == 0, 0.0, variance)), np.nan)
     width = math.nan if metric.range is None else metric.range[1] - metric.range[0]
     low, high, p, detectable = _conclude(value, s, n_clusters, n_differing, width, alpha)
     return Differences(value, s, low, high, p, detectable, n_clusters, n_differing, undefined)
@@ -256,6 +256,7 @@ def _conclude(
     """
     import scipy.special  # type: ignore[import-untyped, unused-ignore]
 
+    c = np.maximum(c, 1)
     f = c / np.maximum(c - 1, 1)
     squares = s**2 / f + value**2 / c
     total = np.maximum(np.sqrt(squares * m), np.abs(value))
@@ -333,20 +334,16 @@ def _without_rounding(variance: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _in_one_order(tables: Sequence[Table]) -> list[Table]:
-    """Return the tables with their lines in the first one's order; they are compared one by one only where they do not agree at once."""
-    first, _ = same_lines(tables[0], tables[0])
-    ordered = []
-    for table in tables:
-        agrees = len(table) == len(first) and all(
-            np.array_equal(one, other)
-            for one, other in (
-                (table.id, first.id),
-                (table.repeat, first.repeat),
-                (table.cluster, first.cluster),
-            )
-        )
-        ordered.append(table if agrees else same_lines(first, table)[1])
-    return ordered
+    """Return the tables with their lines in one order; most have it already, and then nothing is sorted."""
+    first = tables[0]
+
+    def agrees(table: Table) -> bool:
+        pairs = ((table.id, first.id), (table.repeat, first.repeat), (table.cluster, first.cluster))
+        return all(np.array_equal(one, other) for one, other in pairs)
+
+    if all(agrees(table) for table in tables):
+        return list(tables)
+    return [same_lines(first, table)[1] for table in tables]
 
 
 def _differing(tables: Sequence[Table], metric: Metric, codes: np.ndarray, n_clusters: int) -> np.ndarray:

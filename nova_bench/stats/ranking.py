@@ -15,11 +15,11 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """Where a model stands among N.
+    """Where a model stands among the N that it can be compared with, itself among them.
 
     Attributes:
         low: 1 + the number of models significantly better: the best place that the tests leave.
-        high: N - the number significantly worse: the worst place.
+        high: N - the number significantly worse: the worst place that they leave.
     """
 
     low: int
@@ -47,14 +47,16 @@ def ranks(p: np.ndarray, difference: np.ndarray, alpha: float = 0.05) -> list[Ra
     n = len(p)
     if n == 1:
         return [Rank(1, 1)]
-    off = ~np.eye(n, dtype=bool)
-    others = np.where(off, p, np.nan)
-    order = np.argsort(others, axis=1)  # NaN last
+    others = np.where(np.eye(n, dtype=bool), np.nan, p)
     made = np.isfinite(others).sum(axis=1, keepdims=True)
+    order = np.argsort(others, axis=1)  # NaN last
     steps = np.take_along_axis(others, order, axis=1) * np.maximum(made - np.arange(n), 1)
     corrected = np.empty_like(others)
     np.put_along_axis(corrected, order, np.maximum.accumulate(steps, axis=1), axis=1)
     is_told = corrected < alpha  # NaN is not
     better = (is_told & (difference > 0)).sum(axis=1)
     worse = (is_told & (difference < 0)).sum(axis=1)
-    return [Rank(1 + int(better[i]), n - int(worse[i])) if made[i, 0] else None for i in range(n)]
+    compared = made[:, 0].tolist()
+    return [
+        Rank(1 + int(better[i]), 1 + compared[i] - int(worse[i])) if compared[i] else None for i in range(n)
+    ]
