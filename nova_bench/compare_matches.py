@@ -188,5 +188,3 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={_value(inner)}" for key, inner in value.items())
     return "none" if value is None else printable(str(value), 60)
-
-

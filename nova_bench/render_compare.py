@@ -76,21 +76,24 @@ def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
     yield from _slices(slices, many=many)
     if others:
         yield Text()
-        yield (
-            _by_run(task, others) if many else _comparisons(others, "other metrics, all samples", many=False)
-        )
+        if many:
+            yield _by_run(task, others)
+        else:
+            yield _comparisons(others, "other metrics, all samples", many=False)
+            for entry in _counted(others):
+                yield _under(entry["sentence"], "yellow" if entry["forced"] else "")
     rest = [entry for entry in entries if entry["slice"] != OVERALL and entry["metric"] != shown]
     yield from _after(task, settings, rest)
 
 
 def _counted(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the differences that were told and can be counted in images or lesions: their sentences say more than a score's."""
-    return [
-        entry
-        for entry in entries
-        if entry["outcome"] in (BETTER, WORSE)
-        and unit_of(entry["written"], entry["range"], higher_is_better=entry["higher_is_better"])
-    ]
+    """Return the differences that were told and can be counted in images or lesions, the same one under two names once."""
+    found: dict[object, Entry] = {}
+    for entry in entries:
+        unit = unit_of(entry["written"], entry["range"], higher_is_better=entry["higher_is_better"])
+        if unit is not None and entry["outcome"] in (BETTER, WORSE):
+            found.setdefault((unit, entry["low"], entry["high"]), entry)
+    return list(found.values())
 
 
 def _slices(entries: Sequence[Entry], *, many: bool) -> Iterator[RenderableType]:
@@ -157,7 +160,7 @@ def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Sheet:
     columns = [("slice" if by_slice else "metric", "<"), *([("A", "<"), ("B", "<")] if many else [])]
     columns += [("of A", ">w"), ("of B", ">w"), ("B - A", ">"), ("interval", "~")]
     columns += [("p", ">w"), ("Holm p", ">"), ("detectable", ">w"), ("cases", ">w"), ("B is", "<")]
-    table = Sheet(title, columns)
+    table = Sheet(safe(title, None), columns)
     places = {entry["metric"]: 1 for entry in entries}
     for entry in entries:  # a column of one metric lines up
         places[entry["metric"]] = max(places[entry["metric"]], places_of(entry))
