@@ -16,11 +16,11 @@ from nova_bench.stats.models import (
     IDENTICAL,
     Difference,
     Differences,
-    detectable_difference,
     differences,
     model_difference,
 )
 from nova_bench.stats.paired import compare_models
+from nova_bench.stats.paired_test import detectable_difference
 from nova_bench.stats.ranking import Rank, ranks
 from nova_bench.stats.resampling import (
     MAX_UNDEFINED,
