@@ -139,10 +139,10 @@ def _not_told(entry: Entry, unit: Unit | None) -> str:
         said = f"{_does(entry, unit)}{_name(entry, unit)} taken alone, {p_words(entry['p'], 1)}"
         return f"no difference can be told among {entry['tests']} tests: {said}, but {p_words(entry['p_holm'], entry['tests'])}"
     said = f"no difference can be told: {_does(entry, unit)}{_name(entry, unit)}, {p_words(entry['p_holm'], entry['tests'])}"
-    if entry["detectable"] is None:
-        return said
-    scale = 1.0 if unit is None else abs(unit.scale)
-    return f"{said}; this set could have shown {rounded_pair([entry['detectable'] * scale], places=_places(unit))[0]}"
+    if entry["detectable"] is not None:
+        shown = entry["detectable"] * (1.0 if unit is None else abs(unit.scale))
+        said += f"; this set could have shown {rounded_pair([shown], places=_places(unit))[0]}"
+    return f"{said}; {entry['note']}" if entry["note"] else said
 
 
 def _identical(entry: Entry, unit: Unit | None) -> str:
@@ -158,6 +158,8 @@ def _undefined(entry: Entry, unit: Unit | None) -> str:
     reason = entry["note"] or "undefined"
     if entry["difference"] is None:
         return f"{entry['metric']} cannot be compared: {reason}"
+    if not entry["difference"]:
+        return f"{entry['metric']} of {entry['a']} and {entry['b']} does not differ here, and what that shows cannot be said: {reason}"
     pointwise = {**entry, "low": entry["difference"], "high": entry["difference"]}
     return (
         f"{_does(pointwise, unit)}{_name(entry, unit)}, and whether this is chance cannot be said: {reason}"

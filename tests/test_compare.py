@@ -289,4 +289,6 @@ def test_two_runs_of_a_served_model_at_temperature_0_show_no_difference(home: Pa
     other = nb.evaluate(
         "nova_localization", one_place, data="mini", out=tmp_path / "other", settings=settings(home)
     )
-    assert "identical" not in {overall(compare([runs[0], other], by="none", resamples=FEW), m)["outcome"] for m in ("ap50", "hit30")}
+    assert "identical" not in {
+        overall(compare([runs[0], other], by="none", resamples=FEW), m)["outcome"] for m in ("ap50", "hit30")
+    }

@@ -121,6 +121,17 @@ TOP1, FNR = ("top1(normalised)", True), ("fnr50", False)
         ),
         (
             ("ap50", True),
+            {
+                "outcome": "undefined",
+                "difference": 0.0,
+                "low": None,
+                "high": None,
+                "note": "no interval: 3 clusters, fewer than 5",
+            },
+            "ap50 of A and B does not differ here, and what that shows cannot be said: no interval: 3 clusters, fewer than 5",
+        ),
+        (
+            ("ap50", True),
             {"slice": "plane=axial", "forced": ["data"], "left_out": {"failed": 1, "missing": 3}},
             "forced, data differs: plane=axial: ap50 of B is 0.02 to 0.09 higher than that of A, p=0.003 (Holm, 3 tests); without 1 answer "
             "that failed in either run; without 3 answers that only one of the runs was asked for",
