@@ -21,12 +21,15 @@ from nova_bench.types import Request
 _STATUS = re.compile(r"(?<!\S)HTTP [1-5]\d\d(?!\d)")
 
 
-def split_answer(record: Mapping[str, Any], request: Request) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_answer(
+    record: Mapping[str, Any], request: Request, model: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the part of an answer's record that may be public, and what else it holds.
 
     Args:
         record: As it would stand in a log of open data.
         request: What was sent.
+        model: Whom it was sent to, ``ADAPTER[:MODEL]``.
     """
     public = dict(record)
     if "error" in record:
@@ -34,7 +37,7 @@ def split_answer(record: Mapping[str, Any], request: Request) -> tuple[dict[str,
     if record["finish"] in ("error", "rejected"):  # what came is no answer: nobody reads it as one
         public.pop("text", None)
         public.pop("reasoning", None)
-    if "model" in record and not public_model(record["model"], request):
+    if "model" in record and not public_model(record["model"], request, model):
         del public["model"]
     if "dropped" in record:
         public["dropped"] = public_parameters(record["dropped"])
@@ -46,11 +49,12 @@ class AnswerPrivacy:
 
     Args:
         folder: The run's.
+        model: Who is asked, ``ADAPTER[:MODEL]``.
         is_gated: Whether the prompts hold what is given to approved accounts only.
     """
 
-    def __init__(self, folder: Path, *, is_gated: bool) -> None:
-        self.is_gated = is_gated
+    def __init__(self, folder: Path, model: str, *, is_gated: bool) -> None:
+        self.is_gated, self._model = is_gated, model
         self._file = PrivateFile(folder)
         self._own: BaseException | None = None
         self._is_written = False
@@ -69,7 +73,7 @@ class AnswerPrivacy:
         if not self.is_gated:
             return record
         assert request is not None  # of gated data it is kept for as long as it is in flight
-        kept, private = split_answer(record, request)
+        kept, private = split_answer(record, request, self._model)
         if private:
             self._write({"id": record["id"], "request": record["request"], **private})
         return kept
@@ -91,13 +95,8 @@ class AnswerPrivacy:
             self._own = error
             raise
 
-    def ended(self, error: BaseException, model: str) -> BaseException:
-        """Return what may be said of what ended a run: of gated data not a word of what came out of the adapter.
-
-        Args:
-            error: What was raised.
-            model: Its name.
-        """
+    def ended(self, error: BaseException) -> BaseException:
+        """Return what may be said of what ended a run: of gated data not a word of what came out of the adapter."""
         if not self.is_gated or error is self._own:
             return error
         if isinstance(error, KeyboardInterrupt):
@@ -108,7 +107,9 @@ class AnswerPrivacy:
             self._write({"ended": words})
         except LogError as failed:
             return failed
-        return AdapterError(f"model {model} failed{f' ({status[0]})' if status else ''}: {error_kind(words)}")
+        return AdapterError(
+            f"model {self._model} failed{f' ({status[0]})' if status else ''}: {error_kind(words)}"
+        )
 
     def notes(self) -> list[str]:
         """Return what the user should know after a run."""

@@ -41,7 +41,7 @@ class _Run:
     ) -> None:
         self.judges = self.expecting = judges
         self.plan, self.model, self.log, self.budget, self.cache = plan, model, log, budget, cache
-        self.privacy = AnswerPrivacy(log.folder, is_gated=plan.data.is_gated)
+        self.privacy = AnswerPrivacy(log.folder, model.name, is_gated=plan.data.is_gated)
         self.ledger = Ledger()
         self.index = log.index(self.ledger.add if budget is not None else None)
         if budget is not None:
@@ -269,7 +269,7 @@ def _ask_beside(run: _Run, watch: Callable[[Progress], None] | None) -> None:
             run.answer()
         # Carried to the calling thread, an adapter's KeyboardInterrupt included.
         except BaseException as error:
-            run.progress.error = run.privacy.ended(error, run.model.name)
+            run.progress.error = run.privacy.ended(error)
         finally:
             run.privacy.close()
             for judge in run.judges:

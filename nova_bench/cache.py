@@ -50,7 +50,7 @@ class ResponseCache:
 
     def __init__(self, folder: Path, model: Model, *, is_gated: bool, is_written: bool = True) -> None:
         self.folder = folder
-        self._is_gated = is_gated
+        self._is_gated, self._model = is_gated, model.name
         self._adapter = {
             "model": model.name,
             "source": model.source,
@@ -107,7 +107,7 @@ class ResponseCache:
         if self._is_gated:
             if _quotes(response.text or "", request, _QUOTE_IN_ANSWER):
                 return
-            record, _ = split_answer(record, request)
+            record, _ = split_answer(record, request, self._model)
             record.pop("reasoning", None)
         elif response.error:
             record["error"] = _without_prompt(response.error, request)

@@ -45,13 +45,16 @@ def error_kind(error: str) -> str:
     return f"{found[0]}: {LEFT_OUT}" if found else LEFT_OUT
 
 
-def public_model(name: str, request: Request) -> bool:
-    """Return whether a model's name, as the server gave it, may be public: it has the form of one, and is no word of the request.
+def public_model(name: str, request: Request, known: str = "") -> bool:
+    """Return whether a model's name, as the server gave it, may be public: it is known, or has the form of one and is not in the request.
 
     Args:
         name: What the server said.
         request: What was sent.
+        known: The ``ADAPTER:MODEL`` that was asked for. A short name stands by chance in many a text.
     """
+    if name == known.partition(":")[2]:
+        return True
     return _MODEL.fullmatch(name) is not None and name.casefold() not in request.text.casefold()
 
 
