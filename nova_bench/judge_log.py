@@ -329,7 +329,7 @@ class VerdictLog:
             yield record["id"], record
 
 
-def told_end(error: Exception, judge: str, log: VerdictLog, *, is_gated: bool) -> Exception:
+def told_end(error: Exception | SystemExit, judge: str, log: VerdictLog, *, is_gated: bool) -> Exception:
     """Return what may be said of what ended a judge: one sentence, of gated data without a word of what was raised.
 
     Args:

@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "aborted":
             self._send(200, _completion(quoted, finish_reason="abort"))
         else:
-            model = prompt[-80:] if kind == "named" else body["model"]
+            model = prompt if kind == "named" else body["model"]
             self._send(200, _completion("glaucoma", model=model))
 
     def log_message(self, *words: Any) -> None:

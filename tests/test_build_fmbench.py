@@ -474,7 +474,7 @@ def test_a_server_that_quotes_the_note_in_its_errors_is_not_quoted(tmp_path: Pat
     assert done.returncode == 1
     assert "data_00000: HTTP 400: the words stand in private.jsonl" in done.stderr
     told = (tmp_path / "built" / "build" / "write" / "private.jsonl").read_text()
-    assert "HTTP 400: Unknown parameter: 'x'. Input: [quotes the request, left out]" in told
+    assert "HTTP 400: Unknown parameter: 'x'. Input:[quotes the request, left out]" in told
     assert "CANARY" not in done.stdout + done.stderr
     assert b"CANARY" not in outside_of_reports(tmp_path / "built")
 
