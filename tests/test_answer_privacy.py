@@ -16,6 +16,7 @@ import nova_bench as nb
 from nova_bench.answer_privacy import AnswerPrivacy, split_answer
 from nova_bench.errors import DataError, LogError
 from nova_bench.private_file import PrivateFile
+from nova_bench.signature import digest
 
 WORDS = "CANARY went sailing with a parrot in Yellow Street"
 LEFT_OUT = "the words stand in private.jsonl"
@@ -184,6 +185,29 @@ def test_words_in_the_log_of_an_earlier_version_are_no_reasons(tmp_path: Path, d
     assert set(opened.scored.reasons.values()) == {f"HTTP 500: {LEFT_OUT}"}
     assert len(opened.scored.reasons) == len(log_of(tmp_path / "out"))
     assert made.scored.reasons == opened.scored.reasons
+
+
+def test_words_in_the_cache_of_an_earlier_version_go_to_the_private_file(tmp_path: Path, data: str) -> None:
+    adapter, cache = tmp_path / "strict.py", tmp_path / "cached"
+    adapter.write_text(
+        '"""Strict."""\nimport nova_bench as nb\n\n\ndef load():\n'
+        f'    return nb.each(lambda asked: nb.Response(asked.id, finish="rejected", error="HTTP 413: {WORDS}"))\n'
+    )
+    more = {"data": data, "settings": settings(tmp_path), "cache": cache}
+    nb.evaluate("fmbench_report", str(adapter), out=tmp_path / "first", **more)
+    paths = sorted(cache.rglob("*.json"))
+    assert len(paths) == 2
+    for path in paths:
+        assert WORDS not in path.read_text()
+        entry = json.loads(path.read_text())
+        assert entry["record"]["error"] == f"HTTP 413: {LEFT_OUT}"
+        entry["record"]["error"] = f"HTTP 413: {WORDS}"
+        entry["sha256"] = digest(entry["record"])
+        path.write_text(json.dumps(entry))
+    made = nb.evaluate("fmbench_report", str(adapter), out=tmp_path / "out", **more)
+    assert [record.get("from_cache") for record in log_of(tmp_path / "out")] == [True, True]
+    check_silent(tmp_path, made)
+    assert [WORDS in record["error"] for record in private(tmp_path)] == [True, True]
 
 
 def test_a_private_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
