@@ -1,7 +1,7 @@
 """Runs a model over a plan: asks what the log does not hold yet, and appends every answer as it arrives.
 
 The model runs in a thread of its own, which also appends to the log: an answer is in flight until it is in the log. The calling thread
-shows progress and takes Ctrl-C: the first one lets what is in flight arrive, the second closes the adapter.
+waits (`nova_bench.run_stages`). Of gated data no word of an error is logged or said (`nova_bench.answer_privacy`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from nova_bench.adapter import Model
+from nova_bench.answer_privacy import AnswerPrivacy
 from nova_bench.budget import Budget, Ledger
 from nova_bench.cache import ResponseCache
 from nova_bench.errors import AdapterError, DataError, LimitReachedError
@@ -20,10 +21,11 @@ from nova_bench.plan import Plan, Unusable
 from nova_bench.prices import Price
 from nova_bench.progress import Progress
 from nova_bench.response_check import checked
+from nova_bench.run_stages import held, judge_alone, take_errors, wait_for
 from nova_bench.runlog import RunLog, record_of
 from nova_bench.types import Request, Response, Sample
 
-__all__ = ["Progress", "ask", "judge_answers", "request_ids"]
+__all__ = ["Progress", "ask", "request_ids"]
 
 
 class _Run:
@@ -39,6 +41,7 @@ class _Run:
     ) -> None:
         self.judges = self.expecting = judges
         self.plan, self.model, self.log, self.budget, self.cache = plan, model, log, budget, cache
+        self.privacy = AnswerPrivacy(log.folder, model.name, is_gated=plan.data.is_gated)
         self.ledger = Ledger()
         self.index = log.index(self.ledger.add if budget is not None else None)
         if budget is not None:
@@ -48,11 +51,16 @@ class _Run:
         self.exhausted = False
         self.limit: LimitReachedError | None = None
         self.in_flight: dict[str, tuple[bytes, Request | None, Sample | None]] = {}
-        """Request id to its hash, to the request where the cache will want it, and to the sample where judges will."""
+        """Request id to its hash, to the request where the cache or `privacy` will want it, and to the sample where judges will."""
         self._faults: dict[str, int] = {}
         self._reasons: dict[str, int] = {}
 
     def requests(self) -> Iterator[Request]:
+        """Yield what must still be asked; what is raised meanwhile is no fault of the adapter that pulls."""
+        with self.privacy.own_words():
+            yield from self._unanswered()
+
+    def _unanswered(self) -> Iterator[Request]:
         """Yield what must still be asked; a sample that cannot be rendered fails alone.
 
         What failed in an earlier start comes last, and of that first what was not asked for longest: samples that fail whenever they are
@@ -107,7 +115,7 @@ class _Run:
         """Note that a request goes out."""
         self.in_flight[request.id] = (
             request_hash,
-            None if self.cache is None else request,
+            request if self.cache is not None or self.privacy.is_gated else None,
             sample if self.judges else None,
         )
         return request
@@ -118,6 +126,7 @@ class _Run:
         if found is None:
             return False
         record = record_of(self.plan.spelling, request.id, request_hash.hex(), found)
+        record = self.privacy.public(record, request)  # an older cache may hold a server's words
         self.log.append({**record, "from_cache": True})
         self.progress.reused += 1
         for judge in self.judges:
@@ -132,7 +141,8 @@ class _Run:
             if close is not None:
                 stack.callback(close)
             for response in responses:
-                self._accept(response)
+                with self.privacy.own_words():
+                    self._accept(response)
 
     def _accept(self, response: Response) -> None:
         if not isinstance(response, Response):
@@ -146,12 +156,13 @@ class _Run:
         request_hash, request, sample = asked
         response = checked(response)
         record = record_of(self.plan.spelling, response.id, request_hash.hex(), response)
+        record = self.privacy.public(record, request)
         self.log.append(record)  # first: the log is what a run is made of, and knows what was paid
         self.ledger.add(record)
         if self.cache is not None and request is not None:
             self.cache.put(request, request_hash, response)
         if response.finish == "error":
-            self._fail(response.id, str(response.error), 1)
+            self._fail(response.id, self.privacy.told(str(response.error)), 1)
         else:
             self.progress.answered += 1
             if sample is not None:
@@ -175,10 +186,9 @@ class _Run:
         """Say what the adapter did wrong, once the run has ended."""
         name, progress = self.model.name, self.progress
         if self._faults:
-            shown = ", ".join(repr(key) for key in list(self._faults)[:3])
             progress.messages.append(
-                f"adapter {name} yielded {sum(self._faults.values())} responses for ids that were not asked, or were answered already "
-                f"({shown}); they were left out. Each response carries its request's id, once"
+                f"adapter {name} yielded {sum(self._faults.values())} responses for ids that were not asked, or were answered already"
+                f"{self.privacy.names(list(self._faults))}; they were left out. Each response carries its request's id, once"
             )
         if self.in_flight and progress.error is None:
             shown = ", ".join(repr(key) for key in list(self.in_flight)[:3])
@@ -186,6 +196,7 @@ class _Run:
                 f"adapter {name} ended without answering {len(self.in_flight)} requests ({shown}); give the same command again to ask them"
             )
             progress.failed += len(self.in_flight)
+        progress.messages += self.privacy.notes()
         if self.cache is not None:
             progress.messages += self.cache.notes()
         if self.limit is not None and self.budget is not None and progress.error is None:
@@ -234,7 +245,7 @@ def ask(
     after = [judge for judge in judges if judge.model.adapter is model.adapter]
     with contextlib.ExitStack() as stack:
         with RunLog(folder, append=True) as log:
-            stack.enter_context(_held(judges, join))
+            stack.enter_context(held(judges, join))
             run = _Run(plan, model, log, budget, price, cache, beside)
             run.progress.total = total
             run.progress.judges = [judge.progress for judge in judges]
@@ -242,8 +253,8 @@ def ask(
                 judge.expect(total)
             _ask_beside(run, watch)
         if after and not run.progress.stopping:
-            _judge_alone(plan, folder, after, run.progress, watch)
-    _take_errors(run.progress)
+            judge_alone(plan, folder, after, run.progress, watch)
+    take_errors(run.progress)
     if watch is not None:
         watch(run.progress)
     return run.progress
@@ -258,8 +269,9 @@ def _ask_beside(run: _Run, watch: Callable[[Progress], None] | None) -> None:
             run.answer()
         # Carried to the calling thread, an adapter's KeyboardInterrupt included.
         except BaseException as error:
-            run.progress.error = error
+            run.progress.error = run.privacy.ended(error)
         finally:
+            run.privacy.close()
             for judge in run.judges:
                 judge.close()
             finished.set()
@@ -278,125 +290,13 @@ def _ask_beside(run: _Run, watch: Callable[[Progress], None] | None) -> None:
         judge.start(run.index)
     threading.Thread(target=stage, name="nova-bench model", daemon=True).start()
     try:
-        _wait([finished, *(judge.finished for judge in run.judges)], run.progress, stop, close, watch)
+        wait_for([finished, *(judge.finished for judge in run.judges)], run.progress, stop, close, watch)
         is_done = run.exhausted and all(judge.progress.is_done for judge in run.judges)
         if run.progress.stopping and run.progress.error is None and not is_done:
             run.progress.error = KeyboardInterrupt()
     finally:
         run.plan.digests.save()
     run.close_books()
-
-
-@contextlib.contextmanager
-def _held(judges: Sequence[JudgeStage], join: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Hold the judges' logs: all locks are taken before any manifest is written, so that a start that is refused changes nothing."""
-    with contextlib.ExitStack() as stack:
-        for judge in judges:
-            judge.open()
-            stack.callback(judge.release)
-        join()
-        for judge in judges:
-            judge.join()
-        yield
-
-
-def judge_answers(
-    plan: Plan,
-    folder: Path,
-    judges: Sequence[JudgeStage],
-    *,
-    watch: Callable[[Progress], None] | None = None,
-    total: int | None = None,
-) -> Progress:
-    """Have judges judge what a run's log holds, without the model.
-
-    Args:
-        plan: What was asked.
-        folder: The run's folder.
-        judges: Who judges.
-        watch: As for `ask`.
-        total: How many answers there are at most, where it is known.
-    """
-    progress = Progress(judges=[judge.progress for judge in judges])
-    for judge in judges:
-        judge.expect(total)
-    with _held(judges):
-        _judge_alone(plan, folder, judges, progress, watch)
-    _take_errors(progress)
-    if watch is not None:
-        watch(progress)
-    return progress
-
-
-def _judge_alone(
-    plan: Plan,
-    folder: Path,
-    judges: Sequence[JudgeStage],
-    progress: Progress,
-    watch: Callable[[Progress], None] | None,
-) -> None:
-    with RunLog(folder) as log:
-        known = log.index()
-
-    def stop() -> None:
-        for judge in judges:
-            judge.stop()
-
-    def close() -> None:
-        for judge in judges:
-            judge.model.close()
-
-    for judge in judges:
-        judge.start(known)
-        judge.close()
-    try:
-        _wait([judge.finished for judge in judges], progress, stop, close, watch)
-        is_done = all(judge.progress.is_done for judge in judges)
-        if progress.stopping and progress.error is None and not is_done:
-            progress.error = KeyboardInterrupt()
-    finally:
-        plan.digests.save()
-
-
-def _wait(
-    stages: Sequence[threading.Event],
-    progress: Progress,
-    stop: Callable[[], None],
-    close: Callable[[], None],
-    watch: Callable[[Progress], None] | None,
-) -> None:
-    """Wait for the threads of model and judges; the first interrupt ends the requests, the second closes the adapters."""
-    interrupts = 0
-    # Not Thread.join: interrupted by Ctrl-C, CPython before 3.13 takes a thread for ended that still runs.
-    for finished in stages:
-        while not finished.is_set():
-            try:
-                finished.wait(0.1)
-                if watch is not None:
-                    watch(progress)
-            except KeyboardInterrupt as interrupt:
-                interrupts += 1
-                stop()
-                progress.stopping = True
-                if interrupts == 1:
-                    continue
-                threading.Thread(target=close, daemon=True).start()
-                with contextlib.suppress(KeyboardInterrupt):
-                    for other in stages:
-                        other.wait(5)
-                progress.error = interrupt
-                return
-
-
-def _take_errors(progress: Progress) -> None:
-    """Make the first error of a judge that of the run, where the model ended well: the run is incomplete."""
-    errors = [judge.error for judge in progress.judges if judge.error is not None]
-    if progress.error is None and errors:
-        progress.error = errors[0]
-    for judge in progress.judges:
-        progress.messages += judge.messages
-        if judge.error is not None and judge.error is not progress.error:
-            progress.messages.append(f"judge {judge.name} ended early: {judge.error}")
 
 
 def request_ids(plan: Plan) -> Collection[str]:

@@ -5,8 +5,8 @@ network file system, share a folder without locks, and a kill leaves a whole fil
 that is damaged is ignored, said once, and written anew.
 
 Only final outcomes are in it, never a failure; no picture and no prompt, only their sha256; no server's error that quotes the prompt; of
-gated data no answer that quotes a long piece of its prompt, and no reasoning. Keys are in no answer (backends cut them out) and in no
-identity (they come from the environment).
+gated data no word of an error, no answer that quotes a long piece of its prompt, and no reasoning. Keys are in no answer (backends cut
+them out) and in no identity (they come from the environment).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from nova_bench.adapter import ENGINE_OPTIONS, Model
+from nova_bench.answer_privacy import split_answer
 from nova_bench.discreet import without_quotes
 from nova_bench.errors import UsageError
 from nova_bench.runlog import record_of, response_of
@@ -49,7 +50,7 @@ class ResponseCache:
 
     def __init__(self, folder: Path, model: Model, *, is_gated: bool, is_written: bool = True) -> None:
         self.folder = folder
-        self._is_gated = is_gated
+        self._is_gated, self._model = is_gated, model.name
         self._adapter = {
             "model": model.name,
             "source": model.source,
@@ -106,8 +107,9 @@ class ResponseCache:
         if self._is_gated:
             if _quotes(response.text or "", request, _QUOTE_IN_ANSWER):
                 return
+            record, _ = split_answer(record, request, self._model)
             record.pop("reasoning", None)
-        if response.error:
+        elif response.error:
             record["error"] = _without_prompt(response.error, request)
         for name in ("id", "task"):  # another task or sample that asks the same may have the answer
             del record[name]

@@ -57,6 +57,11 @@ class Data:
         self._found: dict[str, str] = {}
 
     @property
+    def is_gated(self) -> bool:
+        """Whether pictures and texts are given to approved accounts only; the embedded sample is everybody's."""
+        return self.source.gated and not self.is_synthetic
+
+    @property
     def table(self) -> Path:
         """The Parquet or CSV file."""
         return self.folder / self.source.table

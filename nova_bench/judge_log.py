@@ -20,10 +20,11 @@ from nova_bench.budget import Ledger
 from nova_bench.errors import AdapterError, LimitReachedError, LogError, NovaBenchError
 from nova_bench.judge import TRIES, asking_digest, rubric_id
 from nova_bench.judge_names import judge_identity, kind_of, names_apart
-from nova_bench.judge_privacy import PrivateFile, error_kind, split_record
+from nova_bench.judge_privacy import split_record
 from nova_bench.judge_reading import Verdict, read_verdict
 from nova_bench.log_index import Entry
 from nova_bench.prices import Price
+from nova_bench.private_file import PrivateFile, error_kind
 from nova_bench.runlog import MANIFEST, RunLog, join_identity, read_manifest, record_of
 from nova_bench.signature import digest, request_hash
 from nova_bench.types import Judge, Request, Response
@@ -328,7 +329,7 @@ class VerdictLog:
             yield record["id"], record
 
 
-def told_end(error: Exception, judge: str, log: VerdictLog, *, is_gated: bool) -> Exception:
+def told_end(error: Exception | SystemExit, judge: str, log: VerdictLog, *, is_gated: bool) -> Exception:
     """Return what may be said of what ended a judge: one sentence, of gated data without a word of what was raised.
 
     Args:

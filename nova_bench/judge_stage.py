@@ -171,7 +171,7 @@ class JudgeStage:
         """Ask until the adapter ends; what comes out of it, other than a fault of the log or a limit, is told in one sentence."""
         try:
             self._pull()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shown = told_end(error, self.model.name, self._log, is_gated=self._is_gated)
             raise shown from (None if self._is_gated else error)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nova_bench.adapter import Model
-from nova_bench.ask import Progress, judge_answers
 from nova_bench.budget import Budget
 from nova_bench.dry_run import input_tokens
 from nova_bench.dry_run_judges import judge_requests
@@ -16,8 +15,10 @@ from nova_bench.errors import UsageError
 from nova_bench.judge_agreement import agreement_document
 from nova_bench.judging import Judging, recorded_model
 from nova_bench.prepare import Answerer, Settings
+from nova_bench.progress import Progress
 from nova_bench.report import caution, data_json
 from nova_bench.run import Run, open_run
+from nova_bench.run_stages import judge_answers
 from nova_bench.runlog import read_manifest
 
 
@@ -70,8 +71,7 @@ def rejudge(
     with contextlib.ExitStack() as stack:
         stack.callback(judging.close)
         judging.check(plan.task, _tested(opened), plan.data, plan.task.name)
-        is_gated = plan.data.source.gated and not plan.data.is_synthetic
-        stages = judging.stages(plan, folder, is_gated=is_gated)
+        stages = judging.stages(plan, folder, is_gated=plan.data.is_gated)
         progress = judge_answers(plan, folder, stages, watch=watch, total=plan.request_total)
         progress.messages += judging.notes(plan.task)
     asked = [stage.asked.folder for stage in stages]

@@ -50,7 +50,7 @@ class Prepared:
     @property
     def is_gated(self) -> bool:
         """Whether prompts hold what is given to approved accounts only."""
-        return self.plan.data.source.gated and not self.plan.data.is_synthetic
+        return self.plan.data.is_gated
 
 
 def prepare(

@@ -28,6 +28,7 @@ from nova_bench.judged_rows import (
 )
 from nova_bench.model_names import is_any_same
 from nova_bench.plan import Plan, Unusable
+from nova_bench.private_file import error_kind
 from nova_bench.runlog import RunLog
 from nova_bench.signature import template
 from nova_bench.table import Ragged, Table, build_columns
@@ -248,9 +249,7 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
                 response = None if entry is None else log.read(entry)
                 if response is None or response.finish == "error":
                     tally.ignored += entry is None and index.has(request.id)
-                    tally.reasons[request.id] = (
-                        (response.error or "failed") if response else "not answered yet"
-                    )
+                    tally.reasons[request.id] = _reason(plan, response)
                     yield line, None
                     continue
                 prediction = plan.predict(sample, response)
@@ -261,6 +260,14 @@ def _predictions(plan: Plan, log: RunLog, tally: _Tally) -> Iterator[tuple[_Line
             _count(tally, response, prediction)
             line.status = prediction.status
             yield line, Item(sample, prediction, request.repeat)
+
+
+def _reason(plan: Plan, response: Response | None) -> str:
+    """Return why a line has no answer; of gated data without a server's words, which logs of earlier versions hold."""
+    if response is None:
+        return "not answered yet"
+    said = response.error or "failed"
+    return error_kind(said) if plan.data.is_gated else said
 
 
 def _groups(sample: Sample) -> tuple[Mapping[str, str | None], DataError | None]:

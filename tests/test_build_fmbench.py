@@ -472,7 +472,9 @@ def test_a_server_that_quotes_the_note_in_its_errors_is_not_quoted(tmp_path: Pat
     ) as (url, _):
         done = nova(tmp_path, *words("set", url))
     assert done.returncode == 1
-    assert "left out" in done.stderr
+    assert "data_00000: HTTP 400: the words stand in private.jsonl" in done.stderr
+    told = (tmp_path / "built" / "build" / "write" / "private.jsonl").read_text()
+    assert "HTTP 400: Unknown parameter: 'x'. Input:[quotes the request, left out]" in told
     assert "CANARY" not in done.stdout + done.stderr
     assert b"CANARY" not in outside_of_reports(tmp_path / "built")
 
@@ -483,9 +485,9 @@ def test_a_writer_that_raises_with_the_note_is_not_quoted(tmp_path: Path) -> Non
 
     made = build(tmp_path, ship(tmp_path / "set", 3), raising)
     assert not made.is_complete
-    assert any(
-        "ValueError: cannot answer [quotes the request, left out]" in message for message in made.messages
-    )
+    assert "data_00000: ValueError: the words stand in private.jsonl" in made.messages
+    told = (made.folder / "build" / "write" / "private.jsonl").read_text()
+    assert "ValueError: cannot answer [quotes the request, left out]" in told
     assert b"CANARY" not in outside_of_reports(made.folder) + str(made.messages).encode()
 
 
@@ -499,8 +501,10 @@ def test_an_adapter_that_fails_as_a_whole_is_not_quoted(tmp_path: Path) -> None:
     made = build(tmp_path, ship(tmp_path / "set", 3), Broken())
     assert not made.is_complete
     assert isinstance(made.error, nb.AdapterError)
-    assert "RuntimeError: lost" in str(made.error)
     assert "CANARY" not in str(made.error)
+    told = (made.folder / "build" / "write" / "private.jsonl").read_text()
+    assert "RuntimeError: lost [quotes the request, left out]" in told
+    assert "CANARY" not in told
 
 
 def test_a_writer_that_copies_the_note_leaves_no_copy(tmp_path: Path) -> None:

@@ -261,11 +261,14 @@ def test_neither_keys_nor_pictures_nor_gated_texts_are_in_it(tmp_path: Path) -> 
             {"openai:tiny": "openai:strict", tmp_path / "a": tmp_path / "b"}.get(word, word) for word in first
         ]
         nova(tmp_path, *second, env=env)
-    for name in ("a", "b"):  # a run's log is its own, and holds what came
-        assert "CANARY go sailing" in (tmp_path / name / "responses.jsonl").read_text()
+    # A run's log is its own, and holds what the model said; a server's words stand beside it.
+    for place in ("a/responses.jsonl", "b/private.jsonl"):
+        assert "CANARY go sailing" in (tmp_path / place).read_text()
+    assert "CANARY" not in (tmp_path / "b" / "responses.jsonl").read_text()
     assert len(entries(tmp_path)) == 2 * 12
     held = b"".join(path.read_bytes() for path in (tmp_path / "cache_dir").rglob("*") if path.is_file())
-    assert b"left out" in held  # the server's sentence is there, without the quotation
+    assert b"HTTP 413: the words stand in private.jsonl" in held
+    assert not list((tmp_path / "cache_dir").rglob("private.jsonl"))
     assert b"CANARY" not in held
     assert b"planted" not in held
     for picture in (built / "images").iterdir():

@@ -49,6 +49,20 @@ def test_of_gated_data_free_text_goes_to_the_private_file_only(tmp_path: Path, d
     assert cells_of(first)[LIKENESS].value is not None
 
 
+def test_words_with_which_a_judge_ends_the_program_are_private(tmp_path: Path, data: Path) -> None:
+    def quitting(request: nb.Request, nth: int) -> nb.Response | str | None:
+        raise SystemExit(f"{CANARY}: {request.text}")
+
+    made = run(tmp_path, data, [FakeJudge(quitting)], task=judged(gated=True))
+    error = made.progress.error  # type: ignore[union-attr]
+    assert isinstance(error, nb.AdapterError)
+    assert CANARY not in f"{error!r} {made.progress.messages}"  # type: ignore[union-attr]
+    (path,) = (
+        path for path in (tmp_path / "out").rglob("*") if path.is_file() and CANARY in path.read_text()
+    )
+    assert path.name == "private.jsonl"
+
+
 def test_gated_data_and_an_open_text_do_not_meet(tmp_path: Path, data: Path) -> None:
     task = judged(gated=True)
     open_judge = dataclasses.replace(task.judges[0], private=())
