@@ -106,6 +106,19 @@ def check(
     return verdict
 
 
+def key_variables(named: str = "") -> list[str]:
+    """Return the environment variables that hold keys, by their names: no text that leaves this machine may hold their values.
+
+    Args:
+        named: One that is known to hold a key, whatever it is called.
+    """
+    return [
+        name
+        for name, value in os.environ.items()
+        if (_KEY.search(name) or name == named) and len(value.strip()) >= _SHORTEST_KEY
+    ]
+
+
 def _static(found: Found) -> list[Finding]:
     if found.path is None:
         said = "the file of this entry point cannot be read without importing it"
@@ -137,12 +150,7 @@ class _Check:
         self.name, self.options, self.watch = name, dict(options), watch
         self.step_seconds = timeout or STEP_SECONDS
         self.load_seconds = timeout or LOAD_SECONDS
-        named = options.get("key_env", "")
-        self.keys = [
-            key
-            for key, value in os.environ.items()
-            if (_KEY.search(key) or key == named) and len(value.strip()) >= _SHORTEST_KEY
-        ]
+        self.keys = key_variables(options.get("key_env", ""))
         self.n_requests = 0
         self.source: str | None = None
         self.identity: Mapping[str, Any] | None = None
