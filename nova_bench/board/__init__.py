@@ -1,0 +1,1 @@
+"""The leaderboard's data: bundles and entries of runs, and what verifies them."""
