@@ -1,1 +1,1 @@
-"""Bundles and entries: what is sent in, and what can be said of it."""
+"""The leaderboard's data: bundles and entries of runs, and what verifies them."""
