@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nova_bench.board import strict_json
-from nova_bench.board.strict_json import MAX_DEPTH, read_json, read_lines
+from nova_bench.board.layout import MAX_DEPTH
+from nova_bench.board.strict_json import read_json, read_lines
 from nova_bench.errors import BundleError
 
 
@@ -56,6 +57,6 @@ def test_torn_long_and_many_lines_are_refused(monkeypatch: pytest.MonkeyPatch) -
         list(read_lines(b"[1]\n[2]", "it"))
     with pytest.raises(BundleError, match="more than 2 lines"):
         list(read_lines(b"[1]\n" * 3, "it", most=2))
-    monkeypatch.setattr(strict_json, "MAX_LINE", 10)
+    monkeypatch.setattr(strict_json, "MAX_LINE_BYTES", 10)
     with pytest.raises(BundleError, match="line 1 has more than 10 bytes"):
         list(read_lines(b'"' + b"x" * 20 + b'"\n', "it"))

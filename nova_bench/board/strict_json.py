@@ -12,15 +12,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nova_bench.board.layout import MAX_DEPTH, MAX_LINE_BYTES, MAX_LINES
 from nova_bench.errors import BundleError
 
-MAX_DEPTH = 32
-"""Brackets within brackets; the documents of a bundle have about ten."""
 MAX_DIGITS = 40
 """Characters of one number: a float has at most 24."""
-MAX_LINE = 8 << 20
-"""Bytes of one line. An answer has at most 1,000,000 characters, each at most six bytes as ASCII."""
-MAX_LINES = 2_000_000
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -65,10 +61,10 @@ def read_lines(data: bytes, what: str, *, most: int = MAX_LINES) -> Iterator[Any
     start, number = 0, 0
     while start < len(data):
         number += 1
-        end = data.find(b"\n", start, start + MAX_LINE + 1)
+        end = data.find(b"\n", start, start + MAX_LINE_BYTES + 1)
         if end < 0:
-            is_torn = len(data) - start <= MAX_LINE
-            why = "has no newline at its end" if is_torn else f"has more than {MAX_LINE:,} bytes"
+            is_torn = len(data) - start <= MAX_LINE_BYTES
+            why = "has no newline at its end" if is_torn else f"has more than {MAX_LINE_BYTES:,} bytes"
             raise BundleError(f"{what} line {number} {why}; expected one JSON value and a newline")
         if number > most:
             raise BundleError(f"{what} has more than {most:,} lines; expected at most that many")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from nova_bench.board.layout import MAX_BUNDLE_BYTES, MAX_MEMBERS, MAX_TOTAL_BYTES
 from nova_bench.errors import BundleError
 
 _END = struct.Struct("<4s4H2LH")
@@ -39,11 +40,11 @@ _MAX_NAME = 100
 class ZipLimits:
     """How much of a stranger's file is read."""
 
-    compressed: int = 256 << 20
+    compressed: int = MAX_BUNDLE_BYTES
     """Bytes of the file."""
-    total: int = 1 << 30
+    total: int = MAX_TOTAL_BYTES
     """Bytes of all members together, as they come out."""
-    members: int = 64
+    members: int = MAX_MEMBERS
     ratio: int = 300
     """Bytes that may come out for one that went in, where a member is larger than `free`. Deflate reaches 1,032."""
     free: int = 1 << 20
@@ -73,7 +74,23 @@ def read_zip(
         BundleError: The file is no such ZIP, or anything in it is not as it should be; the message says what.
     """
     limits = limits or ZipLimits()
-    data = read_regular(path, limits.compressed)
+    return members_of(read_regular(path, limits.compressed), is_expected, limits)
+
+
+def members_of(
+    data: bytes, is_expected: Callable[[str], bool], limits: ZipLimits | None = None
+) -> dict[str, bytes]:
+    """Return the members of a ZIP file that was read, by name.
+
+    Args:
+        data: The file.
+        is_expected: As for `read_zip`.
+        limits: As for `read_zip`.
+
+    Raises:
+        BundleError: As for `read_zip`.
+    """
+    limits = limits or ZipLimits()
     members = _directory(data, limits)
     _check_names(members, is_expected)
     _check_places(members, data)
