@@ -178,11 +178,11 @@ def _check_files(about: Mapping[str, Any], members: Mapping[str, bytes]) -> None
         odd = ", ".join(sorted(there ^ set(stated))[:5])
         raise BundleError(f"{layout.BUNDLE} lists other files than the bundle holds ({odd})")
     for name in sorted(there):
-        found = {"sha256": hashlib.sha256(members[name]).hexdigest(), "bytes": len(members[name])}
-        if found != stated[name]:
+        digest, size = hashlib.sha256(members[name]).hexdigest(), len(members[name])
+        if (digest, size) != (stated[name]["sha256"], stated[name]["bytes"]):
             raise BundleError(
-                f"{name} is not the file that {layout.BUNDLE} lists: sha256 {found['sha256'][:12]} and {found['bytes']:,} bytes, "
-                f"expected {stated[name]['sha256'][:12]} and {stated[name]['bytes']:,}. It was changed after the bundle was made"
+                f"{name} is not the file that {layout.BUNDLE} lists: sha256 {digest[:12]} and {size:,} bytes, expected "
+                f"{stated[name]['sha256'][:12]} and {stated[name]['bytes']:,}. It was changed after the bundle was made"
             )
 
 
