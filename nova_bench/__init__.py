@@ -64,11 +64,13 @@ _HOMES = {
     "open_run": "run",
     "per_sample": "scorers.lifted",
     "rejudge": "late_judging",
+    "submit": "board.submit",
 }
 
 if TYPE_CHECKING:
     from nova_bench import backends
     from nova_bench.adapter import each
+    from nova_bench.board.submit import submit
     from nova_bench.boxes import Box, Frame
     from nova_bench.budget import Budget
     from nova_bench.catalog import load_model, load_task
@@ -161,6 +163,7 @@ __all__ = [
     "open_run",
     "per_sample",
     "rejudge",
+    "submit",
 ]
 
 

@@ -25,7 +25,7 @@ from nova_bench.adapter import ENGINE_OPTIONS, Model, own_identity, read_card, r
 from nova_bench.errors import AdapterError, NovaBenchError, UnknownNameError, UsageError
 from nova_bench.source_file import StaticOption, first_line, printable, read_source, static_options
 from nova_bench.task import Task
-from nova_bench.types import Adapter
+from nova_bench.types import Adapter, Card
 
 Kind = Literal["tasks", "adapters"]
 _SINGULAR = {"tasks": "task", "adapters": "adapter"}
@@ -258,10 +258,7 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
             f"load() of adapter {found.name!r} returned a {type(adapter).__name__}; expected an object with generate(requests)"
         )
     everything = {**loaded, **{key: given[key] for key in ENGINE_OPTIONS if key in given}}
-    identity = {
-        **{key: _identity(value) for key, value in everything.items() if key not in card.transport},
-        **own_identity(adapter),
-    }
+    identity = options_identity(everything, card, adapter)
     spelled = adapter_name if "/" not in adapter_name else found.name
     named = identity["model"] if isinstance(identity.get("model"), str) else loaded.get("model")
     return Model(
@@ -270,8 +267,20 @@ def load_model(name: str, options: Mapping[str, str] | None = None, *, task: str
         card=card,
         source=hashlib.sha256(source.encode()).hexdigest(),
         options=everything,
-        identity=dict(sorted(identity.items())),
+        identity=identity,
     )
+
+
+def options_identity(options: Mapping[str, Any], card: Card, adapter: Adapter) -> dict[str, Any]:
+    """Return what of a ready model's options can change an answer, and what its adapter says of itself, by name.
+
+    Args:
+        options: Every option, defaults included.
+        card: Names those that cannot change an answer.
+        adapter: The adapter, loaded.
+    """
+    known = {key: _identity(value) for key, value in options.items() if key not in card.transport}
+    return dict(sorted({**known, **own_identity(adapter)}.items()))
 
 
 def adapter_options(found: Found) -> dict[str, StaticOption] | None:

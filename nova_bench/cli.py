@@ -24,6 +24,7 @@ from nova_bench import (
     cli_limits,
     cli_new,
     cli_show,
+    cli_submit,
 )
 from nova_bench.cli_ending import told
 from nova_bench.cli_options import (
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_new.add_verb(verbs)
     cli_build.add_verbs(verbs)
     cli_check.add_verb(verbs)
+    cli_submit.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(

@@ -38,6 +38,10 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     n_requests: int = 0
     """Requests that the adapter took."""
+    source: str | None = None
+    """sha256 of the file that was run, hex; None where it did not load."""
+    options: Mapping[str, Any] | None = None
+    """Its options that can change an answer, defaults included, as a run's manifest has them; None where it did not load."""
 
     @property
     def passed(self) -> bool:
@@ -53,6 +57,8 @@ class Verdict:
         return {
             "schema_version": 1,
             "adapter": self.adapter,
+            "source": self.source,
+            "options": self.options,
             "passed": self.passed,
             "requests": self.n_requests,
             "counts": counts,
@@ -95,8 +101,22 @@ def check(
     run.all_steps()
     verdict.findings += run.findings()
     verdict.n_requests = run.n_requests
+    verdict.source, verdict.options = run.source, run.identity
     verdict.findings = [_without_keys(finding, run.keys) for finding in verdict.findings]
     return verdict
+
+
+def key_variables(named: str = "") -> list[str]:
+    """Return the environment variables that hold keys, by their names: no text that leaves this machine may hold their values.
+
+    Args:
+        named: One that is known to hold a key, whatever it is called.
+    """
+    return [
+        name
+        for name, value in os.environ.items()
+        if (_KEY.search(name) or name == named) and len(value.strip()) >= _SHORTEST_KEY
+    ]
 
 
 def _static(found: Found) -> list[Finding]:
@@ -130,13 +150,10 @@ class _Check:
         self.name, self.options, self.watch = name, dict(options), watch
         self.step_seconds = timeout or STEP_SECONDS
         self.load_seconds = timeout or LOAD_SECONDS
-        named = options.get("key_env", "")
-        self.keys = [
-            key
-            for key, value in os.environ.items()
-            if (_KEY.search(key) or key == named) and len(value.strip()) >= _SHORTEST_KEY
-        ]
+        self.keys = key_variables(options.get("key_env", ""))
         self.n_requests = 0
+        self.source: str | None = None
+        self.identity: Mapping[str, Any] | None = None
         self._found: list[Finding] = []
         self._faults: dict[str, tuple[str, str]] = {}
         self._leaks: dict[str, str] = {}
@@ -226,6 +243,8 @@ class _Check:
             self._keep(Finding(line["step"], line["state"], line["what"], line["remedy"]))
         elif kind == "fault":
             self._faults.setdefault(line["subject"], (line["what"], line["remedy"]))
+        elif kind == "identity":
+            self.source, self.identity = line["source"], line["options"]
         elif kind == "leak":
             self._leaks.setdefault(line["name"], line["where"])
         elif kind == "dropped":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import signal
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nova_bench import conformance_requests as asked
-from nova_bench.adapter import Model, own_identity, read_card, read_header, read_options
-from nova_bench.catalog import Found, find, load_function
+from nova_bench.adapter import ENGINE_OPTIONS, Model, read_card, read_header, read_options
+from nova_bench.catalog import Found, find, load_function, options_identity
 from nova_bench.conformance_judge import (
     CLOSE_SECONDS,
     closed,
@@ -74,7 +75,7 @@ class Child:
 
     def say(self, kind: str, **what: Any) -> None:
         """Write one line into the pipe."""
-        line = json.dumps({"kind": kind, **what}).encode() + b"\n"
+        line = json.dumps({"kind": kind, **what}, default=str).encode() + b"\n"
         with self._lock:
             while line:
                 line = line[os.write(self._pipe, line) :]
@@ -98,6 +99,7 @@ class Child:
             state, what, remedy = explain_load(error, found)
             self.find(LOADS, state, what, remedy)
             return False
+        self.say("identity", source=self.model.source, options=self.model.identity)
         self.say("loaded", has_close=callable(getattr(self.model.adapter, "close", None)))
         self.find(LOADS, "pass", "load returned an adapter")
         return True
@@ -112,13 +114,12 @@ class Child:
             self._keys.append(named)
         adapter = load(**options)
         if isinstance(adapter, type) or not isinstance(adapter, Adapter):
-            what = (
-                f"the class {adapter.__name__}"
-                if isinstance(adapter, type)
-                else f"a {type(adapter).__name__}"
-            )
+            is_class = isinstance(adapter, type)
+            what = f"the class {adapter.__name__}" if is_class else f"a {type(adapter).__name__}"
             raise AdapterError(f"load returned {what}; expected an object with generate(requests)")
-        return Model(found.name, adapter, card, "", options, own_identity(adapter))
+        everything = {**options, **{key: self.options[key] for key in ENGINE_OPTIONS if key in self.options}}
+        identity, hashed = options_identity(everything, card, adapter), hashlib.sha256(source.encode())
+        return Model(found.name, adapter, card, hashed.hexdigest(), everything, identity)
 
     # Streams.
 

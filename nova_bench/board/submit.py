@@ -1,0 +1,231 @@
+"""Submitting: a run becomes a bundle and an entry below the leaderboard's folder, or a list of all that it lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nova_bench.board import layout
+from nova_bench.board.adapter_check import Checks, Gap, check_gaps, find_adapter, read_check
+from nova_bench.board.bundle import Forbidden, check_rows, described, document_bytes, members, write_bundle
+from nova_bench.board.entry import entry_of
+from nova_bench.board.ready import gaps, is_gated, warnings
+from nova_bench.catalog import Found
+from nova_bench.conformance import key_variables
+from nova_bench.counterfactual import SWAPPED, demographics_of
+from nova_bench.errors import NovaBenchError, UsageError
+from nova_bench.fairness_report import fairness
+from nova_bench.prepare import Settings
+from nova_bench.run import Run, open_run
+from nova_bench.run_folders import find_runs
+from nova_bench.runlog import read_manifest
+from nova_bench.source_file import printable
+
+SCHEMA_VERSION = 1
+_SAME = ("name", "options", "params", "repeats", "frame", "think")
+"""What of two entries' models has to be the same for one to take the other's place."""
+
+
+def submit(
+    runs: Run | Path | str | Sequence[Run | Path | str],
+    *,
+    out: Path | str = "leaderboard",
+    with_answers: bool = False,
+    check: Path | str | None = None,
+    options: Mapping[str, str] | None = None,
+    replace: bool = False,
+    dry_run: bool = False,
+    data: str | None = None,
+    settings: Settings | None = None,
+    watch: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Write a bundle and an entry of each run that is fit, and say of the others all that they lack.
+
+    Args:
+        runs: Runs, or their folders, or folders with runs below them.
+        out: The leaderboard's folder; entries of made-up data go below ``synthetic``, others below ``entries``.
+        with_answers: Of gated data: whether the model's answers and judges' verdicts are published. Of other data they always are.
+        check: What ``nova-bench check ADAPTER --json`` printed, for the runs' adapter as it is; by default each adapter is checked now.
+        options: Options for that check which a manifest does not have: a file's path, a server's address.
+        replace: Whether an entry of the same name with other options may be replaced.
+        dry_run: Write nothing and run no adapter; only say what is missing.
+        data: Where the data set is now, for runs that are given as folders.
+        settings: Cache and configuration folders.
+        watch: Called with sentences on how far it is.
+
+    Returns:
+        A document: ``submitted`` and ``refused``, one record a run; of the refused ones ``missing``, each with ``what`` and ``remedy``.
+
+    Raises:
+        UsageError: There is no run, one stands twice, or two would be one entry.
+        NovaBenchError: A run cannot be read, or what is written would hold a key or a place on this machine.
+
+    >>> submit([])
+    Traceback (most recent call last):
+    nova_bench.errors.UsageError: no run was given
+    """
+    opened = _opened(runs, data, settings)
+    root = Path(out)
+    checks = Checks(None if check is None else read_check(Path(check)), options or {}, dry_run, watch)
+    _check_places(opened)
+    submitted, refused = [], []
+    for run in opened:
+        about = {"task": run.plan.spelling, "model": run.model, "folder": str(run.folder)}
+        watch(f"{run.plan.spelling}, {run.model}: reading")
+        manifest, report = read_manifest(run.folder), run.report()
+        entry = root / layout.entry_path(
+            run.model, run.plan.spelling, is_synthetic=run.plan.data.is_synthetic
+        )
+        missing = [*gaps(run, manifest, report), *_in_the_way(entry, run, manifest, may_replace=replace)]
+        found = find_adapter(manifest)
+        missing += [found] if isinstance(found, Gap) else check_gaps(found, manifest, checks)
+        if missing or isinstance(found, Gap):
+            said = [{"what": gap.what, "remedy": gap.remedy} for gap in missing]
+            refused.append({**about, "missing": said})
+            continue
+        has_answers = with_answers or not is_gated(run)
+        record = {
+            **about,
+            "entry": str(entry),
+            "bundle": str(layout.bundle_of(entry)),
+            "synthetic": run.plan.data.is_synthetic,
+            "with_answers": has_answers,
+            "warnings": warnings(run, manifest),
+        }
+        if not dry_run:
+            watch(f"{run.plan.spelling}, {run.model}: writing {entry}")
+            document = checks.saved or checks.last
+            record |= _write(run, manifest, report, found, document, entry, with_answers=has_answers)
+        submitted.append(record)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "submission",
+        "dry_run": dry_run,
+        "submitted": submitted,
+        "refused": refused,
+    }
+
+
+def _opened(
+    runs: Run | Path | str | Sequence[Run | Path | str], data: str | None, settings: Settings | None
+) -> list[Run]:
+    opened: list[Run] = []
+    for run in [runs] if isinstance(runs, (Run, Path, str)) else runs:
+        if isinstance(run, Run):
+            opened.append(run)
+        else:
+            opened += [open_run(folder, data=data, settings=settings) for folder in find_runs(Path(run))]
+    if not opened:
+        raise UsageError("no run was given")
+    folders = [str(run.folder.resolve()) for run in opened]
+    if twice := [folder for i, folder in enumerate(folders) if folder in folders[:i]]:
+        raise UsageError(f"run {twice[0]} is given twice")
+    return opened
+
+
+def _check_places(runs: Sequence[Run]) -> None:
+    """Refuse two runs that would be one entry."""
+    places: dict[str, Run] = {}
+    for run in runs:
+        place = str(layout.entry_path(run.model, run.plan.spelling, is_synthetic=run.plan.data.is_synthetic))
+        if place in places:
+            raise UsageError(
+                f"{places[place].folder} and {run.folder} are both {run.model} on {run.plan.spelling}, which is one entry; submit one of them"
+            )
+        places[place] = run
+
+
+def _in_the_way(entry: Path, run: Run, manifest: Mapping[str, Any], *, may_replace: bool) -> list[Gap]:
+    """Return what is wrong with an entry that is there already: it is another model's, or the same one's with other options."""
+    if not entry.exists():
+        return []
+    try:
+        known = json.loads(entry.read_text(encoding="utf-8"))["model"]
+        there = {key: known[key] for key in _SAME}
+    except (OSError, ValueError, KeyError, TypeError):
+        return [Gap(f"{entry} is there and is no entry", "move it away, or give another --out")]
+    identity = manifest["identity"]
+    mine = {
+        **{key: identity[key] for key in ("params", "repeats", "frame", "think")},
+        "name": run.model,
+        "options": identity["model"]["options"],
+    }
+    if there["name"] != run.model:
+        return [Gap(f"{entry} is the entry of {printable(str(there['name']), 100)}", "give another --out")]
+    if there != mine and not may_replace:
+        differing = ", ".join(key for key in _SAME if there[key] != mine[key])
+        return [
+            Gap(
+                f"{entry} is an entry of the same model with other {differing}",
+                "give --replace, or write the other setting as an adapter file of its own, with these as its defaults",
+            )
+        ]
+    return []
+
+
+def _write(
+    run: Run,
+    manifest: Mapping[str, Any],
+    report: Mapping[str, Any],
+    found: Found,
+    check: Mapping[str, Any],
+    entry: Path,
+    *,
+    with_answers: bool,
+) -> dict[str, Any]:
+    """Write a bundle and its entry; both are there, or neither where there was none before."""
+    check_rows(run, report)
+    fair = _fairness(run)
+    description = described(run, manifest, report, found, check, with_answers=with_answers)
+    forbidden = Forbidden(
+        {f"the value of {name}": os.environ[name].strip() for name in key_variables(_key_env(manifest))},
+        _places(run),
+    )
+    bundle = layout.bundle_of(entry)
+    parts = members(run, manifest, report, fair, with_answers=with_answers)
+    written = write_bundle(bundle, description, parts, forbidden)
+    metrics = [*run.plan.task.plain_metrics, *(one.metric for one in run.judged_metrics)]
+    made = entry_of(description, report, fair, metrics=metrics, bundle={"file": bundle.name, **written})
+    content = document_bytes(made)
+    forbidden.check(entry.name, content)
+    scratch = entry.with_name(entry.name + ".part")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(entry)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise NovaBenchError(f"cannot write {entry}: {error.strerror or error}") from error
+    return {
+        "sha256": written["sha256"],
+        "bytes": written["bytes"],
+        "cells": len(report["cells"]),
+        "members": [*written["files"], layout.BUNDLE],
+    }
+
+
+def _fairness(run: Run) -> dict[str, Any] | None:
+    """Return a run's fairness document without its folder; None where its task has no demographics, or it is half of a comparison."""
+    if not run.plan.task.demographics or demographics_of(run.plan.variant) == SWAPPED:
+        return None
+    made = fairness(run)
+    return {**made, "runs": [{**about, "folder": ""} for about in made["runs"]]}
+
+
+def _key_env(manifest: Mapping[str, Any]) -> str:
+    """Return the name of the variable that the adapter's key was read from, where an option gives it."""
+    known = {**(manifest["starts"][-1].get("transport") or {}), **manifest["identity"]["model"]["options"]}
+    return str(known.get("key_env") or "")
+
+
+def _places(run: Run) -> dict[str, str]:
+    """Return the places on this machine that no document may name."""
+    named = {
+        "the run's folder": run.folder.resolve(),
+        "the folder that the command was given in": Path.cwd(),
+        "the user's home": Path.home(),
+        "the data set's folder": run.plan.data.folder.resolve(),
+    }
+    return {name: str(path) for name, path in named.items() if len(path.parts) > 1}
