@@ -30,7 +30,10 @@ _BADGES: dict[Status, Badge] = {
         "The numbers were computed again from the rows in the bundle and agree with them. The rows are the submitter's own: they were not "
         "compared with the data set, so nothing says that they follow from any answers.",
     ),
-    "rejected": Badge("rejected", "The bundle cannot be read, contradicts itself, or its numbers do not follow from what is in it."),
+    "rejected": Badge(
+        "rejected",
+        "The bundle cannot be read, contradicts itself, or its numbers do not follow from what is in it.",
+    ),
 }
 
 

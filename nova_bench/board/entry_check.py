@@ -34,7 +34,6 @@ def entry_faults(entry: Mapping[str, Any], path: Path, bundle: Bundle, run: Run)
         bundle.report,
         bundle.fairness,
         metrics=[*run.plan.task.plain_metrics, *(one.metric for one in run.judged_metrics)],
-        reproduce=entry["reproduce"],
         bundle={"file": bundle.path.name, "sha256": bundle.sha256, "bytes": bundle.size},
     )
     yield from differences(entry, expected, "entry")

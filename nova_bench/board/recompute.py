@@ -19,6 +19,7 @@ from nova_bench.board.bundle_reader import Bundle
 from nova_bench.board.contradictions import contradictions
 from nova_bench.board.differences import differences
 from nova_bench.board.stated import shipped_task, stated_run
+from nova_bench.counterfactual import SWAPPED, demographics_of
 from nova_bench.errors import BundleError, NovaBenchError
 from nova_bench.fairness_report import fairness
 from nova_bench.report import cells, report_json
@@ -130,7 +131,8 @@ def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:
 
 def _compare_fairness(bundle: Bundle, run: Run, found: Findings, *, is_blind: bool) -> None:
     """Compute the fairness document anew, where there are groups to make it from."""
-    has_groups = bool(run.plan.task.demographics)
+    # A run with swapped demographics is half of a comparison, and has no document of its own.
+    has_groups = bool(run.plan.task.demographics) and demographics_of(run.plan.variant) != SWAPPED
     if has_groups != (bundle.fairness is not None):
         what = (
             "is missing, and the task has demographics"

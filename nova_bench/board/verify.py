@@ -16,8 +16,8 @@ from nova_bench.board.answers import check_answers, unpack
 from nova_bench.board.badge import Status, badge
 from nova_bench.board.bundle_reader import Bundle, read_bundle, read_entry
 from nova_bench.board.entry_check import entry_faults
-from nova_bench.board.record import VERIFICATIONS, record_path, write_record
 from nova_bench.board.recompute import Findings, check_rows
+from nova_bench.board.record import VERIFICATIONS, record_path, write_record
 from nova_bench.board.rerun import Rerun, ask_again
 from nova_bench.board.stated import shipped_task, stated_run
 from nova_bench.errors import BundleError, NovaBenchError, UsageError
@@ -72,7 +72,9 @@ def verify(
     if record:
         for target in targets:
             if target.entry is None:
-                raise UsageError(f"--record: {target.bundle} has no entry beside it, so its verification has no place")
+                raise UsageError(
+                    f"--record: {target.bundle} has no entry beside it, so its verification has no place"
+                )
             record_path(target.entry.absolute())
     results = []
     for target in targets:
@@ -97,7 +99,9 @@ def find_targets(paths: str | Path | Sequence[str | Path]) -> list[Target]:
         path = Path(given)
         listed = list(_targets(path))
         if not listed:
-            raise UsageError(f"{path} holds no bundle and no entry; give a .zip or an entry that `nova-bench submit` wrote, or their folder")
+            raise UsageError(
+                f"{path} holds no bundle and no entry; give a .zip or an entry that `nova-bench submit` wrote, or their folder"
+            )
         for target in listed:
             found.setdefault(target.bundle.absolute(), target)
     if not found:
@@ -107,7 +111,11 @@ def find_targets(paths: str | Path | Sequence[str | Path]) -> list[Target]:
 
 def _targets(path: Path) -> Iterator[Target]:
     if path.is_dir() and not path.is_symlink():
-        files = sorted(one for one in path.rglob("*") if one.suffix in (".json", ".zip") and VERIFICATIONS not in one.parts)
+        files = sorted(
+            one
+            for one in path.rglob("*")
+            if one.suffix in (".json", ".zip") and VERIFICATIONS not in one.parts
+        )
         for bundle in dict.fromkeys(one.with_suffix(".zip") for one in files):
             yield from _targets(bundle if bundle.exists() else bundle.with_suffix(".json"))
     elif path.suffix == ".json":
@@ -148,10 +156,14 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
         found.reasons += _entry_reasons(target.entry, bundle)
     where = "mini" if about["data"]["synthetic"] else data
     if where == "mini" and not about["data"]["synthetic"]:
-        raise UsageError(f"{target.bundle} is of real data; give --data full or --data PATH, or leave --data out")
+        raise UsageError(
+            f"{target.bundle} is of real data; give --data full or --data PATH, or leave --data out"
+        )
     if found.reasons or where is None:
         if rerun is not None:
-            raise UsageError("--rerun needs a bundle that is not rejected, and its data set: give --data" + _first(found))
+            raise UsageError(
+                "--rerun needs a bundle that is not rejected, and its data set: give --data" + _first(found)
+            )
         return _ended(result, found, is_whole=False)
     with tempfile.TemporaryDirectory(prefix="nova_bench_") as scratch:
         folder = Path(scratch) / "run"
