@@ -56,6 +56,12 @@ def add_verb(verbs: Any) -> None:
         help="an option for that check which the run's manifest does not have: a file's path, a server's address",
     )
     verb.add_argument(
+        "--adapter",
+        type=Path,
+        metavar="FILE",
+        help="the adapter's file, where the run's manifest does not say it",
+    )
+    verb.add_argument(
         "--replace", action="store_true", help="replace an entry of the same model with other options"
     )
     verb.add_argument(
@@ -75,6 +81,7 @@ def _submit(parsed: argparse.Namespace) -> int:
         with_answers=parsed.with_answers,
         check=parsed.check,
         options=pairs(parsed.options, "-o"),
+        adapter=parsed.adapter,
         replace=parsed.replace,
         dry_run=parsed.dry_run,
         data=parsed.data,

@@ -12,7 +12,7 @@ from typing import Any
 
 from nova_bench.adapter import ENGINE_OPTIONS
 from nova_bench.catalog import Found, adapter_options, find, split_model
-from nova_bench.conformance import check
+from nova_bench.conformance import N_REQUESTS, check
 from nova_bench.errors import NovaBenchError, UsageError
 from nova_bench.signature import digest
 from nova_bench.source_file import StaticOption, printable
@@ -39,13 +39,15 @@ class Checks:
         saved: The document of an earlier ``nova-bench check ADAPTER --json``; None: adapters are run now.
         options: Options for the check that a manifest does not have: a file's path, a server's address.
         is_dry: Whether no adapter is run.
-        watch: Called with each step.
+        adapter: The adapter's file, for runs whose manifest does not say where it is.
+        watch: Called with a sentence before an adapter is run.
     """
 
     saved: Mapping[str, Any] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     is_dry: bool = False
-    watch: Callable[[str], None] = lambda step: None
+    adapter: Path | None = None
+    watch: Callable[[str], None] = lambda sentence: None
     last: Mapping[str, Any] = field(default_factory=dict)
     """The document that was asked for last."""
     _made: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -59,7 +61,8 @@ class Checks:
         """
         key = digest([name, dict(options)])
         if key not in self._made:
-            self._made[key] = check(name, options, watch=self.watch).to_json()
+            self.watch(f"check of {printable(name, 100)}: about {N_REQUESTS} small requests")
+            self._made[key] = check(name, options).to_json()
         self.last = self._made[key]
         return self.last
 
@@ -84,15 +87,18 @@ def read_check(path: Path) -> dict[str, Any]:
     return document
 
 
-def find_adapter(manifest: Mapping[str, Any]) -> Found | Gap:
+def find_adapter(manifest: Mapping[str, Any], given: Path | None = None) -> Found | Gap:
     """Return the adapter of a run: by its name, or by the path that the run's last command gave.
 
     Args:
         manifest: The run's.
+        given: The adapter's file, where the submitter names it.
     """
     model = manifest["identity"]["model"]
     head, _ = split_model(model["name"])
     places = [*_paths(manifest["starts"][-1].get("command") or ()), head]
+    if given is not None:
+        places = [str(Path(given).resolve())]
     reason = ""
     for place in places:
         try:
@@ -101,7 +107,8 @@ def find_adapter(manifest: Mapping[str, Any]) -> Found | Gap:
         except NovaBenchError as error:
             reason = str(error)
             continue
-        if found.name != head and place != head:
+        if found.name != head:
+            reason = f"{place} is adapter {found.name}"
             continue
         if hashlib.sha256(source.encode()).hexdigest() == model["source"]:
             return found
@@ -114,7 +121,7 @@ def find_adapter(manifest: Mapping[str, Any]) -> Found | Gap:
         )
     return Gap(
         f"the model {printable(model['name'], 100)} is no adapter by name or file ({printable(reason, 300)})",
-        "write it as an adapter file (nova-bench new adapter), run with --model ./FILE.py, and submit that run",
+        "name its file with --adapter FILE; where it has none, write one (nova-bench new adapter) and run with --model ./FILE.py",
     )
 
 

@@ -36,6 +36,7 @@ def submit(
     with_answers: bool = False,
     check: Path | str | None = None,
     options: Mapping[str, str] | None = None,
+    adapter: Path | str | None = None,
     replace: bool = False,
     dry_run: bool = False,
     data: str | None = None,
@@ -50,6 +51,7 @@ def submit(
         with_answers: Of gated data: whether the model's answers and judges' verdicts are published. Of other data they always are.
         check: What ``nova-bench check ADAPTER --json`` printed, for the runs' adapter as it is; by default each adapter is checked now.
         options: Options for that check which a manifest does not have: a file's path, a server's address.
+        adapter: The adapter's file, for a run from Python whose model was given by its path: the manifest has no command then.
         replace: Whether an entry of the same name with other options may be replaced.
         dry_run: Write nothing and run no adapter; only say what is missing.
         data: Where the data set is now, for runs that are given as folders.
@@ -69,7 +71,13 @@ def submit(
     """
     opened = _opened(runs, data, settings)
     root = Path(out)
-    checks = Checks(None if check is None else read_check(Path(check)), options or {}, dry_run, watch)
+    checks = Checks(
+        saved=None if check is None else read_check(Path(check)),
+        options=options or {},
+        is_dry=dry_run,
+        adapter=None if adapter is None else Path(adapter),
+        watch=watch,
+    )
     _check_places(opened)
     submitted, refused = [], []
     for run in opened:
@@ -80,7 +88,7 @@ def submit(
             run.model, run.plan.spelling, is_synthetic=run.plan.data.is_synthetic
         )
         missing = [*gaps(run, manifest, report), *_in_the_way(entry, run, manifest, may_replace=replace)]
-        found = find_adapter(manifest)
+        found = find_adapter(manifest, checks.adapter)
         missing += [found] if isinstance(found, Gap) else check_gaps(found, manifest, checks)
         if missing or isinstance(found, Gap):
             said = [{"what": gap.what, "remedy": gap.remedy} for gap in missing]
