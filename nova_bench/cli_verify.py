@@ -30,18 +30,37 @@ def add_verb(verbs: Any) -> None:
         "--rerun asks it some of them again.",
     )
     verify.add_argument(
-        "paths", nargs="+", type=Path, metavar="BUNDLE|ENTRY|FOLDER", help="a .zip, an entry's .json with its .zip beside it, or a folder of them"
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="BUNDLE|ENTRY|FOLDER",
+        help="a .zip, an entry's .json with its .zip beside it, or a folder of them",
     )
     verify.add_argument(
-        "--data", metavar="full|PATH", help="where the data set is; made-up data are always those that come with nova-bench"
+        "--data",
+        metavar="full|PATH",
+        help="where the data set is; made-up data are always those that come with nova-bench",
     )
-    verify.add_argument("--rerun", type=int, metavar="N", help="ask N random requests again; changes no status")
+    verify.add_argument(
+        "--rerun", type=int, metavar="N", help="ask N random requests again; changes no status"
+    )
     verify.add_argument("--model", metavar="ADAPTER[:MODEL]", help="whom, with --rerun")
-    verify.add_argument("-o", dest="options", action="append", default=[], metavar="key=value", help="an option of the adapter")
+    verify.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="an option of the adapter",
+    )
     verify.add_argument("--seed", type=int, help="of the choice of requests (default: drawn, and printed)")
     verify.add_argument("--allow-hosted", action="store_true", help=ALLOW_HOSTED)
-    verify.add_argument("--accept-license", action="store_true", help="accept the data set's licence, with --data full")
-    verify.add_argument("--record", action="store_true", help="write what was found to verifications/, beside entries/")
+    verify.add_argument(
+        "--accept-license", action="store_true", help="accept the data set's licence, with --data full"
+    )
+    verify.add_argument(
+        "--record", action="store_true", help="write what was found to verifications/, beside entries/"
+    )
     verify.add_argument("--json", action="store_true", help="print one JSON document")
     verify.set_defaults(verb=_verify)
 
@@ -50,7 +69,9 @@ def _verify(parsed: argparse.Namespace) -> int:
     rerun = _rerun(parsed)
     from nova_bench.board.verify import verify
 
-    document = verify(parsed.paths, data=parsed.data, rerun=rerun, record=parsed.record, settings=settings_of(parsed))
+    document = verify(
+        parsed.paths, data=parsed.data, rerun=rerun, record=parsed.record, settings=settings_of(parsed)
+    )
     results = document["results"]
     if parsed.json:
         print(json.dumps(document, indent=1))
@@ -68,10 +89,14 @@ def _rerun(parsed: argparse.Namespace) -> Rerun | None:
     """Return what is to be asked again, after saying whose code that runs."""
     if parsed.rerun is None:
         if parsed.model or parsed.options or parsed.seed is not None or parsed.allow_hosted:
-            raise UsageError("--model, -o, --seed and --allow-hosted belong to --rerun N: without it nothing is asked")
+            raise UsageError(
+                "--model, -o, --seed and --allow-hosted belong to --rerun N: without it nothing is asked"
+            )
         return None
     if not parsed.model:
-        raise UsageError("--rerun asks a model: add --model ADAPTER[:MODEL]. The one that a bundle names is never run by itself")
+        raise UsageError(
+            "--rerun asks a model: add --model ADAPTER[:MODEL]. The one that a bundle names is never run by itself"
+        )
     from nova_bench.board.rerun import Rerun
     from nova_bench.catalog import find, split_model
 
@@ -102,7 +127,11 @@ def _told_rerun(rerun: Mapping[str, Any]) -> Iterator[str]:
         f"{indent} {rerun['answered']} of {rerun['asked']} random requests answered by {printable(rerun['model'])}, seed {rerun['seed']}"
         + (f"; {printable(rerun['ended'], 300)}" if rerun["ended"] else "")
     )
-    for key, words in (("same_text", "the same text"), ("same_prediction", "the same prediction"), ("same_row", "the same row of numbers")):
+    for key, words in (
+        ("same_text", "the same text"),
+        ("same_prediction", "the same prediction"),
+        ("same_row", "the same row of numbers"),
+    ):
         share = rerun[key]
         if share is not None and share["share"] is not None:
             yield f"{indent} {words}: {share['same']} of {share['of']} ({share['share']:.0%}, 95% interval {share['low']:.0%} to {share['high']:.0%})"
@@ -117,5 +146,3 @@ def _told_rerun(rerun: Mapping[str, Any]) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
-
-
