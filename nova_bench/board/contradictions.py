@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ def contradictions(bundle: Bundle, task: Task) -> Iterator[str]:
         yield "check is of another adapter, other options or another state of its file than what was run"
     yield from _data_faults(about, task)
     yield from _row_faults(bundle, task)
+    yield from _answer_faults(bundle)
     for judge in about["judges"]:
         yield from _judge_faults(bundle, judge, task)
     if odd := set(bundle.judges) ^ {judge["folder"] for judge in about["judges"]}:
@@ -111,6 +113,29 @@ def _row_faults(bundle: Bundle, task: Task) -> Iterator[str]:
     columns = {column for scorer in task.scorers for column in scorer.columns}
     if odd := [column for column in scoring["missing"] if column not in columns or column in table.columns]:
         yield f"scoring/missing names {', '.join(odd[:5])}: no column of the task, or one that is there"
+
+
+def _answer_faults(bundle: Bundle) -> Iterator[str]:
+    """Yield where the answers are not one to each line, or not to the requests that the bundle states."""
+    records, table = bundle.responses, bundle.rows.table
+    if records is None:
+        return
+    if len(records) != len(table):
+        yield f"{layout.RESPONSES} has {len(records)} records, and {layout.ROWS} {len(table)} lines; expected one to each"
+        return
+    lines = {
+        f"{name}#{repeat}" if repeat else name
+        for name, repeat in zip(table.id.tolist(), table.repeat.tolist(), strict=True)
+    }
+    if not bundle.rows.is_masked and {record["id"] for record in records} != lines:
+        yield f"{layout.RESPONSES} has answers to other samples than {layout.ROWS} has lines of"
+    # Written in the data set's order, so that this is the very sum over it; whether the hashes are right only the data set can tell.
+    found = hashlib.sha256(b"".join(bytes.fromhex(record["request"]) for record in records)).hexdigest()
+    if found != (stated := bundle.about["scoring"]["requests"]):
+        yield f"scoring/requests is {stated[:12]}, and the hashes of the answers' requests give {found[:12]}"
+    finishes = [record for record in records if record["finish"] == "error"]
+    if finishes:
+        yield f"{layout.RESPONSES} has {len(finishes)} failed requests; a submission has none"
 
 
 def _judge_faults(bundle: Bundle, judge: Mapping[str, Any], task: Task) -> Iterator[str]:
