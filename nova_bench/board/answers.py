@@ -20,7 +20,7 @@ from nova_bench.board.differences import SMALL, TOLERANCE, differences
 from nova_bench.board.recompute import Findings, compare_numbers
 from nova_bench.board.rows_file import Rows, masked
 from nova_bench.board.verdicts import verdict_faults
-from nova_bench.errors import IdentityError, LogError
+from nova_bench.errors import DataError, IdentityError, NovaBenchError, UsageError
 from nova_bench.prepare import Settings
 from nova_bench.run import Run, open_run
 from nova_bench.runlog import MANIFEST, RESPONSES
@@ -39,6 +39,7 @@ def check_answers(bundle: Bundle, data: str, folder: Path, settings: Settings) -
 
     Raises:
         DataError: The data set cannot be opened; nothing is said of the bundle then.
+        UsageError: It cannot be by these words.
     """
     found = Findings()
     if bundle.responses is None:
@@ -47,20 +48,26 @@ def check_answers(bundle: Bundle, data: str, folder: Path, settings: Settings) -
     unpack(bundle, data, folder)
     try:
         run = open_run(folder, settings=settings)
-        _as_stated(bundle, run, found)
-        with np.errstate(all="ignore"):
-            found.add(verdict_faults(bundle, run))
-            if not found.reasons:
-                found.add(_answer_faults(bundle, run))
-                found.add(_row_faults(bundle, run.scored))
+        # First: what is no verdict must not come to a scorer.
+        found.add(verdict_faults(bundle, run))
+        if not found.reasons:
+            _as_stated(bundle, run, found)
+            found.add(_answer_faults(bundle, run))
+            found.add(_row_faults(bundle, run.scored))
+            with np.errstate(all="ignore"):
                 compare_numbers(bundle, run, found)
+    except (DataError, UsageError):
+        raise
     except IdentityError as error:
         found.reasons.append(
             f"{error}. Either the bundle's digest is forged, or this is another version of the data set"
         )
         return found, None
-    except LogError as error:
+    except NovaBenchError as error:
         found.reasons.append(str(error))
+        return found, None
+    except Exception as error:  # an answer of a stranger can bring down a parser or scorer; the run would not have ended then
+        found.reasons.append(f"its answers cannot be scored ({type(error).__name__}: {str(error)[:200]})")
         return found, None
     return found, run
 
