@@ -296,38 +296,29 @@ def write_bundle(
     """Write a bundle, and return its ``sha256``, its size in ``bytes`` and its ``files``.
 
     Args:
-        path: The file; it is there whole or not at all.
+        path: The file; what stands there is overwritten.
         description: Of `described`.
         parts: Of `members`.
         forbidden: What no member may hold.
 
     Raises:
-        NovaBenchError: A member holds what it must not, is too large for a reader, or the disk is full.
+        NovaBenchError: A member holds what it must not, or is too large for a reader.
+        OSError: The disk is full or fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
     files: dict[str, dict[str, Any]] = {}
-    try:
-        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, pieces in parts:
-                files[name] = _write_member(archive, name, pieces, forbidden)
-            whole = {**description, "files": files}
-            _write_member(archive, layout.BUNDLE, iter([document_bytes(whole)]), forbidden)
-        size = scratch.stat().st_size
-        total = sum(file["bytes"] for file in files.values())
-        if size > layout.MAX_BUNDLE_BYTES or total > layout.MAX_TOTAL_BYTES:
-            raise NovaBenchError(
-                f"the bundle has {size:,} bytes, {total:,} of them unpacked; nobody reads more than {layout.MAX_BUNDLE_BYTES:,} and "
-                f"{layout.MAX_TOTAL_BYTES:,}"
-            )
-        with scratch.open("rb") as file:
-            hashed = hashlib.file_digest(file, "sha256").hexdigest()
-        scratch.replace(path)
-    except OSError as error:
-        raise NovaBenchError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
-    return {"sha256": hashed, "bytes": size, "files": files}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, pieces in parts:
+            files[name] = _write_member(archive, name, pieces, forbidden)
+        whole = {**description, "files": files}
+        _write_member(archive, layout.BUNDLE, iter([document_bytes(whole)]), forbidden)
+    size, total = path.stat().st_size, sum(file["bytes"] for file in files.values())
+    if size > layout.MAX_BUNDLE_BYTES or total > layout.MAX_TOTAL_BYTES:
+        raise NovaBenchError(
+            f"the bundle has {size:,} bytes, {total:,} unpacked; nobody reads more than {layout.MAX_BUNDLE_BYTES:,} and "
+            f"{layout.MAX_TOTAL_BYTES:,}"
+        )
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": size, "files": files}
 
 
 def _write_member(

@@ -184,7 +184,7 @@ def _write(
     *,
     with_answers: bool,
 ) -> dict[str, Any]:
-    """Write a bundle and its entry; both are there, or neither where there was none before."""
+    """Write a bundle and its entry; what stood in their places stays until both are whole."""
     check_rows(run, report)
     fair = _fairness(run)
     description = described(run, manifest, report, found, check, with_answers=with_answers)
@@ -193,19 +193,23 @@ def _write(
         _places(run),
     )
     bundle = layout.bundle_of(entry)
-    parts = members(run, manifest, report, fair, with_answers=with_answers)
-    written = write_bundle(bundle, description, parts, forbidden)
     metrics = [*run.plan.task.plain_metrics, *(one.metric for one in run.judged_metrics)]
-    made = entry_of(description, report, fair, metrics=metrics, bundle={"file": bundle.name, **written})
-    content = document_bytes(made)
-    forbidden.check(entry.name, content)
-    scratch = entry.with_name(entry.name + ".part")
+    scratch = {path: path.with_name(path.name + ".part") for path in (bundle, entry)}
     try:
-        scratch.write_bytes(content)
-        scratch.replace(entry)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        parts = members(run, manifest, report, fair, with_answers=with_answers)
+        written = write_bundle(scratch[bundle], description, parts, forbidden)
+        made = entry_of(description, report, fair, metrics=metrics, bundle={"file": bundle.name, **written})
+        content = document_bytes(made)
+        forbidden.check(entry.name, content)
+        scratch[entry].write_bytes(content)
+        for path, whole in scratch.items():
+            whole.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise NovaBenchError(f"cannot write {entry}: {error.strerror or error}") from error
+        raise NovaBenchError(f"cannot write {entry.parent}: {error.strerror or error}") from error
+    finally:
+        for path in scratch.values():
+            path.unlink(missing_ok=True)
     return {
         "sha256": written["sha256"],
         "bytes": written["bytes"],
