@@ -246,7 +246,7 @@ def test_rerun_tells_how_far_the_model_agrees_and_changes_no_status(
         )  # Wilson's limit where all agree
     assert all(metric["stated"] == metric["again"] for metric in told["metrics"])
     assert told["metrics"]
-    other = write_adapter(tmp_path, ADAPTER.replace("hyperintense", "glioma"))
+    other = write_adapter(tmp_path, ADAPTER.replace("Glioblastoma", "Abscess"))
     (result,) = verify(home, entry, data=str(data), rerun=Rerun(5, str(other), seed=1))
     assert result["status"] == "verified"
     assert result["rerun"]["same_text"]["same"] == 0
