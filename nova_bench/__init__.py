@@ -66,12 +66,14 @@ _HOMES = {
     "per_sample": "scorers.lifted",
     "rejudge": "late_judging",
     "submit": "board.submit",
+    "verify": "board.verify",
 }
 
 if TYPE_CHECKING:
     from nova_bench import backends
     from nova_bench.adapter import each
     from nova_bench.board.submit import submit
+    from nova_bench.board.verify import verify
     from nova_bench.boxes import Box, Frame
     from nova_bench.budget import Budget
     from nova_bench.catalog import load_model, load_task
@@ -167,6 +169,7 @@ __all__ = [
     "per_sample",
     "rejudge",
     "submit",
+    "verify",
 ]
 
 

@@ -26,6 +26,7 @@ from nova_bench import (
     cli_new,
     cli_show,
     cli_submit,
+    cli_verify,
 )
 from nova_bench.cli_ending import told
 from nova_bench.cli_options import (
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_build.add_verbs(verbs)
     cli_check.add_verb(verbs)
     cli_submit.add_verb(verbs)
+    cli_verify.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(

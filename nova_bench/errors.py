@@ -5,6 +5,7 @@
     │   └── UnknownNameError    with the closest names that do
     ├── DataError           a data set that is missing, damaged or not accepted
     ├── AdapterError        an adapter file that breaks the contract
+    ├── BundleError         a bundle or entry that cannot be read, or does not hold what it says
     ├── IdentityError       a run folder that belongs to another run
     ├── LimitReachedError   a run that stopped at a limit of the user's
     └── LogError            a run log that cannot be trusted
@@ -59,6 +60,10 @@ class DataError(NovaBenchError):
 
 class AdapterError(NovaBenchError):
     """An adapter file that cannot be loaded, or that breaks the contract of `generate`."""
+
+
+class BundleError(NovaBenchError):
+    """A bundle or an entry of a submission that cannot be read, or that does not hold what it says."""
 
 
 class IdentityError(NovaBenchError):
