@@ -54,6 +54,7 @@ _HOMES = {
     "estimate_rejudge": "late_judging",
     "estimate_run": "dry_run",
     "evaluate": "run",
+    "export_run": "export.formats",
     "fairness": "fairness_report",
     "fairness_table": "score_table",
     "find_runs": "run_folders",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from nova_bench.catalog import load_model, load_task
     from nova_bench.dry_run import estimate_run
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
+    from nova_bench.export.formats import export_run
     from nova_bench.fairness_document import FairnessSettings
     from nova_bench.fairness_report import fairness
     from nova_bench.family import load_family
@@ -151,6 +153,7 @@ __all__ = [
     "estimate_rejudge",
     "estimate_run",
     "evaluate",
+    "export_run",
     "fairness",
     "fairness_table",
     "find_runs",
