@@ -18,6 +18,8 @@ from nova_bench.table import Table
 from nova_bench.types import Metric
 
 SCHEMA_VERSION = 1
+UNKNOWN = ""
+"""A group that is not known: evaluate takes no None as the first of its texts."""
 
 
 def evaluate_documents(run: Run) -> tuple[dict[str, Any], list[str]]:
@@ -100,7 +102,7 @@ def _sums(table: Table, metric: Metric, about: Mapping[str, Any]) -> tuple[dict[
             _is_same(table, metric, np.asarray(values == value), num, den)
             for value in {*values.tolist()} - {None}
         ):
-            groups[name] = [None if value is None else readable(str(value)) for value in values.tolist()]
+            groups[name] = [UNKNOWN if value is None else readable(str(value)) for value in values.tolist()]
         else:
             cut.append(name)
     made = {

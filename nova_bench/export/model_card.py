@@ -82,6 +82,7 @@ def card_text(runs: Sequence[Run], existing: Path | None = None) -> str:
         NovaBenchError: One is incomplete.
     """
     from huggingface_hub import ModelCard
+    from yaml import YAMLError  # type: ignore[import-untyped]  # what huggingface_hub reads cards with
 
     data = card_data(runs)
     if existing is None:
@@ -90,7 +91,7 @@ def card_text(runs: Sequence[Run], existing: Path | None = None) -> str:
         return f"---\n{data.to_yaml()}\n---\n\n# {_plain(runs[0].model)}\n\n{words}{chr(10) * 2 + caution if caution else ''}\n"
     try:
         card = ModelCard.load(existing)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, YAMLError) as error:
         raise DataError(
             f"{existing} is no model card that can be read ({error}); mend its metadata, or write elsewhere"
         ) from None

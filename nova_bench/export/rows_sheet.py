@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nova_bench.errors import UsageError
 from nova_bench.export.sheet import Column, Sheet, column_of, joined
 from nova_bench.run import Run
@@ -59,7 +57,7 @@ def _sheet(number: int, model: str, table: Table, numbers: Mapping[str, int] | N
     if numbers is None:
         columns |= {_GROUP + name: column_of(values) for name, values in table.groups.items()}
     for name, values in table.columns.items():
-        is_text = isinstance(values, np.ndarray) and values.dtype.kind in "OUS"
-        if not (is_text and numbers is not None):
-            columns[name] = column_of(values)
+        column = column_of(values)
+        if numbers is None or column.type not in ("text", "texts"):
+            columns[name] = column
     return Sheet(columns, {})

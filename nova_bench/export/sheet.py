@@ -21,10 +21,10 @@ import numpy as np
 from nova_bench.errors import DataError
 from nova_bench.table import Ragged
 
-Type = Literal["text", "number", "whole", "flag", "numbers", "flags"]
-"""``number`` is a float and ``whole`` an int; ``numbers`` and ``flags`` are lists of them, or lists of lists of one length."""
+Type = Literal["text", "number", "whole", "flag", "numbers", "flags", "texts"]
+"""``number`` is a float and ``whole`` an int; ``numbers``, ``flags`` and ``texts`` are lists, or lists of lists."""
 
-_LISTS = ("numbers", "flags")
+_LISTS = ("numbers", "flags", "texts")
 _FORMULA = (
     "=",
     "+",
@@ -89,19 +89,15 @@ def readable(text: str) -> str:
 
 
 def column_of(values: np.ndarray | Ragged) -> Column:
-    """Return a table's column, dense or ragged: NaN is None.
-
-    Raises:
-        DataError: Its entries are neither numbers, booleans nor texts.
-    """
+    """Return a table's column, dense or ragged: NaN is None, and what is neither a number nor a boolean is a text."""
     if isinstance(values, Ragged):
         kind = values.values.dtype.kind
         if kind == "b":
             return Column("flags", [values[i].tolist() for i in range(len(values))])
         if kind in "iuf":
             return Column("numbers", [_floats(values[i].tolist()) for i in range(len(values))])
-        raise DataError(
-            f"a column of lists of {values.values.dtype} cannot be exported; expected numbers or booleans"
+        return Column(
+            "texts", [[readable(str(entry)) for entry in values[i].tolist()] for i in range(len(values))]
         )
     if values.dtype.kind == "f":
         return Column("number", [None if math.isnan(value) else value for value in values.tolist()])
@@ -186,7 +182,7 @@ def parquet_table(sheet: Sheet) -> Any:
     import pyarrow as pa
 
     scalar = {"text": pa.string(), "number": pa.float64(), "whole": pa.int64(), "flag": pa.bool_()}
-    inner = {"numbers": pa.float64(), "flags": pa.bool_()}
+    inner = {"numbers": pa.float64(), "flags": pa.bool_(), "texts": pa.string()}
     arrays, fields = [], []
     for name, column in sheet.columns.items():
         values = column.values
