@@ -68,7 +68,9 @@ def test_pycocotools_finds_our_numbers_on_the_baseline(tmp_path: Path) -> None:
     assert stats[1] > 0.1
     assert "(synthetic)" in truth_file["info"]["description"]
     assert any("synthetic" in note for note in document["notes"])
-    assert str(tmp_path) not in (tmp_path / "coco" / "ground_truth.json").read_text()
+    written = (tmp_path / "coco" / "ground_truth.json").read_text()
+    assert str(tmp_path) not in written
+    assert str(run.plan.data.folder) not in written
 
 
 @pytest.mark.parametrize("fails", [0, 3])

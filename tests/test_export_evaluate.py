@@ -54,7 +54,9 @@ def _modules_at(home: Path) -> str:
 @pytest.fixture(scope="module")
 def vqa(tmp_path_factory: pytest.TempPathFactory) -> nb.Run:
     home = tmp_path_factory.mktemp("vqa")
-    return nb.evaluate("fmbench_vqa", "cup_disc", data="mini", out=home / "run", settings=settings(home))
+    return nb.evaluate(
+        "fmbench_vqa", "cup_disc", data="mini", limit=60, out=home / "run", settings=settings(home)
+    )
 
 
 def test_they_load_in_a_fresh_process_without_a_hub(tmp_path: Path) -> None:
@@ -177,8 +179,8 @@ def test_a_runs_files_give_the_numbers_of_the_fairness_document(
 ) -> None:
     nb.export_run(vqa, "evaluate", out=tmp_path)
     chosen = nb.FairnessSettings(min_n=2, resamples=2, permutations=1)
-    document = nb.fairness([vqa], metrics=["token_f1", "rougeL"], settings=chosen)
-    assert len(document["comparisons"]) == 10
+    document = nb.fairness([vqa], metrics="token_f1", settings=chosen)
+    assert len(document["comparisons"]) == 5
     compared = 0
     for entry in document["comparisons"]:
         if not all(group["included"] for group in entry["groups"].values()):
@@ -197,7 +199,7 @@ def test_a_runs_files_give_the_numbers_of_the_fairness_document(
         (cell,) = (c for c in vqa.cells() if (c.metric, c.slice) == (entry["metric"], "all"))
         assert scaled["overall"] == pytest.approx(cell.value, abs=1e-9)
         compared += 1
-    assert compared >= 6
+    assert compared >= 3
 
 
 def test_group_scores_of_every_file_are_the_cells(vqa: nb.Run, load: Any, tmp_path: Path) -> None:
@@ -238,6 +240,16 @@ def test_group_scores_of_every_file_are_the_cells(vqa: nb.Run, load: Any, tmp_pa
         ):  # means over cases weigh a line by its case, which a slice of single pictures cuts
             assert any("unit=case" in note and "a case lies in several groups" in note for note in notes)
     assert seen > 30
+
+
+def test_names_of_files_are_names_of_files() -> None:
+    from nova_bench.export.evaluate_files import file_name
+
+    for metric in ("../../etc/passwd", ".hidden", "a/b", "\x00", "x" * 300, "top1(judge=\u202eopenai)"):
+        name = file_name(metric)
+        assert re.fullmatch(r"[A-Za-z0-9=,_-][A-Za-z0-9=.,_-]*\.json", name)
+        assert len(name) <= 125
+        assert "/" not in name
 
 
 class Half:

@@ -162,13 +162,16 @@ def test_rows_of_a_gated_set_have_no_groups_names_or_texts(gated: nb.Run, tmp_pa
     clusters = set(gated.scored.table.cluster.tolist())
     assert len(clusters) == 8
     assert sorted({int(line["cluster"]) for line in made}) == list(range(8))
-    assert not any(value in clusters for line in made for name, value in line.items() if name != "id")
+    own = clusters | set(gated.scored.table.id.tolist())
+    assert not any(value in own for line in made for value in line.values())
+    assert [int(line["id"]) for line in made] == list(range(len(made)))
     assert any("--with-groups" in note for note in document["notes"])
 
     said: list[str] = []
     open_rows = lines(nb.export_run(gated, "csv", what="rows", with_groups=True, say=said.append)["text"])
     assert {line["group:race"] for line in open_rows} == {"asian", "black", "white"}
     assert {line["cluster"] for line in open_rows} == clusters
+    assert [line["id"] for line in open_rows] == gated.scored.table.id.tolist()
     assert len(said) == 1
     assert "race" in said[0]
     assert "CC BY-NC-ND 4.0" in said[0]

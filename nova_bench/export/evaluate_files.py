@@ -14,6 +14,7 @@ from nova_bench.export.sheet import readable
 from nova_bench.run import Run
 from nova_bench.runlog import RunLog
 from nova_bench.score import answered_items
+from nova_bench.signature import digest
 from nova_bench.table import Table
 from nova_bench.types import Metric
 
@@ -35,6 +36,7 @@ def evaluate_documents(run: Run) -> tuple[dict[str, Any], list[str]]:
     cells = {cell["metric"]: cell for cell in run.report()["cells"] if cell["slice"] == "all"}
     judged = {one.metric.name: one for one in run.judged_metrics}
     documents: dict[str, Any] = {}
+    taken = {"boxes.json"}
     left_out, apart = [], []
     for metric in (*run.plan.task.plain_metrics, *(one.metric for one in judged.values())):
         if metric.sums is None or not metric.infer or not set(metric.needs) <= set(run.scored.table.columns):
@@ -48,13 +50,19 @@ def evaluate_documents(run: Run) -> tuple[dict[str, Any], list[str]]:
             "higher_is_better": metric.higher_is_better,
             **_about(run, cells[metric.name]),
         }
+        name = file_name(metric.name)
+        if any(
+            path.endswith(name) for path in documents
+        ):  # two judges' names may differ in what a file's name cannot have
+            name = f"{name.removesuffix('.json')}-{digest(metric.name)[:6]}.json"
+        taken.add(name)
         for repeat, below in enumerate(_folders(run)):
             table = run.scored.table
             table = table.take((table.repeat == repeat) & (table.status != "failed"))
             if metric.name in judged:
                 table = judged[metric.name].judged_lines(table)
-            documents[below + file_name(metric.name)], cut = _sums(table, metric, about)
-            apart += [f"{metric.name} by {name}" for name in cut]
+            documents[below + name], cut = _sums(table, metric, about)
+            apart += [f"{metric.name} by {attribute}" for attribute in cut]
     if has_boxes(run):
         documents |= _boxes(run, cells.get("ap50"))
     notes = []
@@ -88,7 +96,7 @@ def file_name(metric: str) -> str:
     >>> file_name("top1(judge=openai:gpt/4)")
     'top1_judge=openai_gpt_4.json'
     """
-    return re.sub(r"[^A-Za-z0-9=.,-]+", "_", metric).strip("_.")[:120] + ".json"
+    return (re.sub(r"[^A-Za-z0-9=.,-]+", "_", metric).strip("_.")[:120] or "metric") + ".json"
 
 
 def _sums(table: Table, metric: Metric, about: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -34,7 +34,7 @@ def export_run(
     """Write runs as files for other tools.
 
     Of a gated data set (not of its embedded, synthetic sample) what is the data set's own leaves only with `with_groups`: without it rows
-    have no groups, no texts and a number for each case, and ``coco`` and ``evaluate``, which are made of true boxes and groups, are
+    have no groups, no texts and numbers for samples and cases, and ``coco`` and ``evaluate``, which are made of true boxes and groups, are
     refused.
 
     Args:
@@ -53,7 +53,8 @@ def export_run(
         UsageError: A format, an `out` or a mixture of runs that does not fit.
         NovaBenchError: A run is incomplete and the format has no mark for it.
 
-    >>> run = nb.evaluate("nova_localization", "prior", data="mini", out=getfixture("tmp_path"), limit=3)
+    >>> from nova_bench.run import evaluate
+    >>> run = evaluate("nova_localization", "prior", data="mini", out=getfixture("tmp_path"), limit=3)
     >>> export_run(run, "csv")["text"].splitlines()[0][:27]
     'run,task,model,metric,slice'
     """
@@ -147,7 +148,7 @@ def _rows(runs: Sequence[Run], with_groups: bool, notes: list[str]) -> Sheet:
     private = [run for run in runs if is_private(run)]
     if private and not with_groups:
         notes.append(
-            f"{private[0].plan.task.data.name} is gated: groups and texts are left out, and cases are numbers (--with-groups has them)"
+            f"{private[0].plan.task.data.name} is gated: groups and texts are left out, and samples and cases are numbers (--with-groups has them)"
         )
     return rows_sheet(runs, with_groups=with_groups or not private)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nova_bench.errors import UsageError
 from nova_bench.export.sheet import Column, Sheet, column_of, joined
 from nova_bench.run import Run
@@ -19,7 +21,8 @@ def rows_sheet(runs: Sequence[Run], *, with_groups: bool) -> Sheet:
 
     Args:
         runs: In the order in which the column ``run`` numbers them, from 1.
-        with_groups: Whether case names, groups and texts of the data set stand in it; without them a case is a number.
+        with_groups: Whether ids, case names, groups and texts of the data set stand in it; without them samples and cases are numbers, the
+            same in all of the runs.
 
     Raises:
         UsageError: The runs are of several tasks, whose rows have nothing in common.
@@ -30,8 +33,9 @@ def rows_sheet(runs: Sequence[Run], *, with_groups: bool) -> Sheet:
             f"the rows of {' and '.join(spellings)} have different columns; export one task at a time"
         )
     tables = [run.scored.table for run in runs]
-    names = sorted({str(name) for table in tables for name in table.cluster})
-    numbers = None if with_groups else {name: i for i, name in enumerate(names)}
+    numbers = (
+        None if with_groups else (_numbers([t.id for t in tables]), _numbers([t.cluster for t in tables]))
+    )
     made = [_sheet(i, run.model, run.scored.table, numbers) for i, run in enumerate(runs, start=1)]
     signatures: dict[str, Mapping[str, Any]] = {}
     for run in runs:
@@ -41,16 +45,27 @@ def rows_sheet(runs: Sequence[Run], *, with_groups: bool) -> Sheet:
     return joined(made, about)
 
 
-def _sheet(number: int, model: str, table: Table, numbers: Mapping[str, int] | None) -> Sheet:
+def _numbers(names: Sequence[np.ndarray]) -> dict[str, int]:
+    """Return a number for each name that stands in any of some arrays."""
+    return {name: i for i, name in enumerate(sorted({name for some in names for name in some.tolist()}))}
+
+
+def _sheet(
+    number: int, model: str, table: Table, numbers: tuple[Mapping[str, int], Mapping[str, int]] | None
+) -> Sheet:
     n = len(table)
+    ids, clusters = column_of(table.id), column_of(table.cluster)
+    if numbers is not None:
+        ids, clusters = (
+            Column("whole", [known[name] for name in column.values])
+            for column, known in zip((ids, clusters), numbers, strict=True)
+        )
     columns: dict[str, Column] = {
         "run": Column("whole", [number] * n),
         "model": Column("text", [model] * n),
-        "id": column_of(table.id),
+        "id": ids,
         "repeat": column_of(table.repeat),
-        "cluster": column_of(table.cluster)
-        if numbers is None
-        else Column("whole", [numbers[str(name)] for name in table.cluster]),
+        "cluster": clusters,
         "split": column_of(table.split),
         "status": column_of(table.status),
     }
