@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -146,6 +148,23 @@ def test_a_damaged_card_is_not_overwritten(real: nb.Run, tmp_path: Path) -> None
         with pytest.raises(DataError, match=r"README\.md"):
             nb.export_run(real, "model-card", out=tmp_path)
         assert path.read_text() == text
+
+
+def test_a_write_that_fails_leaves_the_card_that_was_there(real: nb.Run, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("# Acme\n")
+    real.report()  # is written to the run's folder, which is not what fails here
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        with pytest.raises(NovaBenchError, match="cannot be written"):
+            nb.export_run(real, "model-card", out=path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_text() == "# Acme\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_incomplete_runs_and_several_models_are_refused(real: nb.Run, tmp_path: Path) -> None:

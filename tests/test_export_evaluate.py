@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -207,9 +208,15 @@ def test_group_scores_of_every_file_are_the_cells(vqa: nb.Run, load: Any, tmp_pa
         "nova_localization", "symmetry", data="mini", out=tmp_path / "loc", settings=settings(tmp_path)
     )
     diagnosed = nb.evaluate(
-        "nova_diagnosis", "prior", data="mini", out=tmp_path / "dia", settings=settings(tmp_path)
+        "nova_diagnosis",
+        "prior",
+        data="mini",
+        out=tmp_path / "dia",
+        judges=["rule_based_judge"],
+        settings=settings(tmp_path),
     )
     seen = 0
+    named: list[str] = []
     for run in (vqa, located, diagnosed):
         out = tmp_path / "files" / run.plan.spelling
         notes = nb.export_run(run, "evaluate", out=out)["notes"]
@@ -225,6 +232,7 @@ def test_group_scores_of_every_file_are_the_cells(vqa: nb.Run, load: Any, tmp_pa
                     pytest.approx(cells["ap", "all"], abs=1e-9),
                 )
                 continue
+            named.append(answers["metric"])
             assert answers["signature"]["protocol"]["metric"] == answers["metric"]
             for attribute, groups in answers["groups"].items():
                 wanted = {g: cells[answers["metric"], f"{attribute}={g}"] for g in set(groups) - {""}}
@@ -238,6 +246,7 @@ def test_group_scores_of_every_file_are_the_cells(vqa: nb.Run, load: Any, tmp_pa
         if (
             run is diagnosed
         ):  # means over cases weigh a line by its case, which a slice of single pictures cuts
+            assert any("judge=" in name for name in named)
             assert any("unit=case" in note and "a case lies in several groups" in note for note in notes)
     assert seen > 30
 
@@ -250,6 +259,20 @@ def test_names_of_files_are_names_of_files() -> None:
         assert re.fullmatch(r"[A-Za-z0-9=,_-][A-Za-z0-9=.,_-]*\.json", name)
         assert len(name) <= 125
         assert "/" not in name
+
+
+def test_metrics_whose_names_meet_as_files_have_a_file_each(tmp_path: Path) -> None:
+    task = nb.load_task("nova_localization")
+    (hit,) = (metric for metric in task.metrics if metric.name == "hit50")
+    twins = tuple(dataclasses.replace(hit, name=name) for name in ("hit(a/b)", "hit(a:b)", "token_hit(a_b)"))
+    task = dataclasses.replace(task, metrics=twins, headline=twins[0].name)
+    run = nb.evaluate(task, "prior", data="mini", limit=2, out=tmp_path / "run", settings=settings(tmp_path))
+    nb.export_run(run, "evaluate", out=tmp_path / "out")
+    files = {
+        path.name: json.loads(path.read_text())["metric"] for path in (tmp_path / "out").glob("*hit*.json")
+    }
+    assert sorted(files.values()) == sorted(metric.name for metric in twins)
+    assert {files["hit_a_b.json"], files["token_hit_a_b.json"]} == {"hit(a/b)", "token_hit(a_b)"}
 
 
 class Half:

@@ -51,9 +51,7 @@ def evaluate_documents(run: Run) -> tuple[dict[str, Any], list[str]]:
             **_about(run, cells[metric.name]),
         }
         name = file_name(metric.name)
-        if any(
-            path.endswith(name) for path in documents
-        ):  # two judges' names may differ in what a file's name cannot have
+        if name in taken:  # two judges' names may differ in what a file's name cannot have
             name = f"{name.removesuffix('.json')}-{digest(metric.name)[:6]}.json"
         taken.add(name)
         for repeat, below in enumerate(_folders(run)):

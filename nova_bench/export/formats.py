@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_bench.errors import UnknownNameError, UsageError
+from nova_bench.errors import NovaBenchError, UnknownNameError, UsageError
 from nova_bench.export.cells_sheet import cells_sheet
 from nova_bench.export.coco_files import coco_documents
 from nova_bench.export.evaluate_files import evaluate_documents
@@ -139,9 +140,8 @@ def _export_sheet(
         raise UsageError("parquet is no text to print: say where it goes, --out FILE.parquet")
     import pyarrow.parquet as pq
 
-    _as_file(out)
-    pq.write_table(parquet_table(sheet), out)
-    _enter(out, document)
+    table = parquet_table(sheet)
+    _put(out, lambda place: pq.write_table(table, place), document)
 
 
 def _rows(runs: Sequence[Run], with_groups: bool, notes: list[str]) -> Sheet:
@@ -206,20 +206,25 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9=+._-]+", "_", name).strip("._")[:120] or "_"
 
 
-def _as_file(path: Path) -> None:
+def _write(path: Path, text: str, document: dict[str, Any]) -> None:
+    _put(path, lambda place: place.write_text(text, encoding="utf-8", newline=""), document)
+
+
+def _put(path: Path, write: Callable[[Path], object], document: dict[str, Any]) -> None:
+    """Write a file whole or not at all, so that a full disk costs nobody the card that was there; enter it in the document."""
     if path.is_dir():
         raise UsageError(f"--out {path} is a folder; expected the name of a file")
     for above in path.parents:
         if above.exists() and not above.is_dir():
             raise UsageError(f"--out: {above} is a file; expected a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def _write(path: Path, text: str, document: dict[str, Any]) -> None:
-    _as_file(path)
-    path.write_text(text, encoding="utf-8", newline="")
-    _enter(path, document)
-
-
-def _enter(path: Path, document: dict[str, Any]) -> None:
-    document["files"].append({"path": str(path), "bytes": path.stat().st_size})
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(new)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+        document["files"].append({"path": str(path), "bytes": path.stat().st_size})
+    except OSError as error:
+        raise NovaBenchError(f"{path} cannot be written: {error.strerror or error}") from error
