@@ -55,6 +55,7 @@ _HOMES = {
     "estimate_rejudge": "late_judging",
     "estimate_run": "dry_run",
     "evaluate": "run",
+    "export_run": "export.formats",
     "fairness": "fairness_report",
     "fairness_table": "score_table",
     "find_runs": "run_folders",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from nova_bench.compare import compare
     from nova_bench.dry_run import estimate_run
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
+    from nova_bench.export.formats import export_run
     from nova_bench.fairness_document import FairnessSettings
     from nova_bench.fairness_report import fairness
     from nova_bench.family import load_family
@@ -158,6 +160,7 @@ __all__ = [
     "estimate_rejudge",
     "estimate_run",
     "evaluate",
+    "export_run",
     "fairness",
     "fairness_table",
     "find_runs",

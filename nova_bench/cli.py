@@ -19,6 +19,7 @@ from nova_bench import (
     cli_build,
     cli_check,
     cli_compare,
+    cli_export,
     cli_fairness,
     cli_judge,
     cli_judging,
@@ -191,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_fairness.add_verb(verbs)
     cli_compare.add_verb(verbs)
+    cli_export.add_verb(verbs)
     cli_judge.add_verb(verbs)
 
     return parser
