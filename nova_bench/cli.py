@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import json
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nova_bench import (
     __version__,
     cli_build,
     cli_check,
     cli_compare,
+    cli_demo,
     cli_export,
     cli_fairness,
     cli_judge,
@@ -29,24 +29,18 @@ from nova_bench import (
     cli_submit,
     cli_verify,
 )
-from nova_bench.cli_ending import told
 from nova_bench.cli_options import (
     ALLOW_HOSTED,
     DONE,
     INCOMPLETE,
     WRONG_USE,
-    folder_of,
     pairs,
     say_whose,
     settings_of,
 )
+from nova_bench.cli_runs import evaluate_all, print_runs
 from nova_bench.errors import NovaBenchError, RemoteCodeWarning, UsageError
 from nova_bench.source_file import harmless
-
-if TYPE_CHECKING:
-    from nova_bench.adapter import Model
-    from nova_bench.budget import Budget
-    from nova_bench.run import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,13 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"nova-bench {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    demo = verbs.add_parser(
-        "demo", help="the mini suite with the built-in baselines and a rule-based judge, then tables"
-    )
-    demo.add_argument("--out", type=Path, default=None, help="folder of the demo's runs (default: runs/demo)")
-    demo.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
-    demo.set_defaults(verb=_demo)
-
+    cli_demo.add_verb(verbs)
     cli_show.add_verbs(verbs)
     cli_new.add_verb(verbs)
     cli_build.add_verbs(verbs)
@@ -217,80 +205,8 @@ def _run(parsed: argparse.Namespace) -> int:
         say_whose([*wanted, find("adapters", split_model(parsed.model)[0]), *judges.found()])
         if parsed.dry_run:
             return cli_limits.rehearse(parsed, asked, options, judges.arguments)
-        runs = _evaluate(parsed, asked, parsed.model, options, parsed.out, budget, judges)
-    return _print_runs(parsed, runs, fresh=False, slices=False)
-
-
-def _evaluate(
-    parsed: argparse.Namespace,
-    asked: Sequence[tuple[str, str]],
-    model: str,
-    options: Mapping[str, str],
-    out: Path | None,
-    budget: Budget | None = None,
-    judges: cli_judging.Judges | None = None,
-) -> list[Run]:
-    """Run or continue each task in turn; stop at the first one that an interrupt or a fault of the adapter ended.
-
-    The model is made ready once for all of them, unless an option depends on the task.
-    """
-    from nova_bench.catalog import load_model, load_task
-    from nova_bench.task import split_spelling
-
-    for name, _ in asked:  # a mistake in the last one is known before a model of gigabytes is read
-        spelled, choices = split_spelling(name)
-        task = load_task(spelled)
-        task.variant(choices)
-        if task.judges and judges is not None:
-            judges.check_names(model, options)
-    if any("{task}" in value for value in options.values()):
-        return _evaluate_each(parsed, asked, model, options, out, budget, judges)
-    ready = load_model(model, options)
-    if judges is not None:
-        judges.share(model, options, ready)
-    try:
-        return _evaluate_each(parsed, asked, ready, {}, out, budget, judges)
-    finally:
-        ready.close()
-
-
-def _evaluate_each(
-    parsed: argparse.Namespace,
-    asked: Sequence[tuple[str, str]],
-    model: str | Model,
-    options: Mapping[str, str],
-    out: Path | None,
-    budget: Budget | None,
-    judges: cli_judging.Judges | None,
-) -> list[Run]:
-    from nova_bench.run import evaluate
-    from nova_bench.watch import Watch
-
-    runs: list[Run] = []
-    for name, data in asked:
-        folder = folder_of(out, name, len(asked))
-        with Watch(name) as watch:
-            run = evaluate(
-                name,
-                model,
-                options=options,
-                data=data,
-                out=folder,
-                limit=getattr(parsed, "limit", None),
-                repeats=getattr(parsed, "repeats", 1),
-                params=pairs(getattr(parsed, "params", []), "-p"),
-                settings=settings_of(parsed),
-                watch=watch.show,
-                allow_hosted=getattr(parsed, "allow_hosted", False),
-                budget=budget,
-                prices=getattr(parsed, "prices", None),
-                cache=getattr(parsed, "cache", None),
-                **({} if judges is None else judges.arguments(name)),
-            )
-        runs.append(run)
-        if told(run):
-            break
-    return runs
+        runs = evaluate_all(parsed, asked, parsed.model, options, parsed.out, budget, judges)
+    return print_runs(parsed, runs, fresh=False, slices=False)
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -303,107 +219,7 @@ def _report(parsed: argparse.Namespace) -> int:
         return cli_judging.rehearse(parsed, runs)
     if parsed.fresh:
         runs = cli_judging.judge_again(parsed, runs)
-    return _print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
-
-
-def _print_runs(
-    parsed: argparse.Namespace,
-    runs: Sequence[Run],
-    *,
-    fresh: bool,
-    slices: bool,
-    coco: bool = False,
-    fairness: Mapping[str, Any] | None = None,
-) -> int:
-    """Print the reports of runs, as tables or as one JSON document; 1 if one of them is incomplete."""
-    from nova_bench.report import SCHEMA_VERSION
-
-    reports = [run.report(fresh=fresh) for run in runs]
-    usages = [run.usage() for run in runs]
-    for run, report, usage in zip(runs, reports, usages, strict=True):
-        if run.progress is not None and (line := cli_limits.spent(usage)):
-            print(f"{run.plan.spelling}: {line}", file=sys.stderr)
-        for sentence in cli_judging.dropping(run, report):
-            print(harmless(f"{run.plan.spelling}: {sentence}"), file=sys.stderr)
-    references = [_coco(run) if coco else None for run in runs]
-    if parsed.json:
-        document = {
-            "schema_version": SCHEMA_VERSION,
-            "cells": [cell for report in reports for cell in report["cells"]],
-            "runs": [
-                {
-                    "folder": str(run.folder),
-                    **{key: value for key, value in report.items() if key not in ("cells", "schema_version")},
-                    "coco": reference,
-                    "usage": usage,
-                }
-                for run, report, reference, usage in zip(runs, reports, references, usages, strict=True)
-            ],
-        }
-        if fairness is not None:
-            document["fairness"] = fairness
-        print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))
-    else:
-        from nova_bench import render
-
-        console = render.console()
-        for report, reference in zip(reports, references, strict=True):
-            console.print(render.report(report, slices=slices))
-            if reference is not None:
-                rows = [
-                    (name, f"{pair['ours']:.12f}", f"{pair['pycocotools']:.12f}")
-                    for name, pair in reference.items()
-                ]
-                console.print(
-                    render.listing("AP recomputed with pycocotools", ("metric", "ours", "pycocotools"), rows)
-                )
-            console.print()
-    incomplete = any(cell["incomplete"] for report in reports for cell in report["cells"])
-    stopped = any(run.progress is not None and run.progress.error is not None for run in runs)
-    return INCOMPLETE if incomplete or stopped else DONE
-
-
-def _coco(run: Run) -> dict[str, dict[str, float | None]] | None:
-    """Return AP as pycocotools computes it beside ours; None for a task without boxes."""
-    from nova_bench.run import recompute_coco
-
-    return recompute_coco(run)
-
-
-_DEMO = (("symmetry", "nova"), ("cup_disc", "fmbench"), ("prior", "nova"), ("prior", "fmbench"))
-"""Which built-in baseline answers which suite's tasks: one that reads the pixels, one that guesses."""
-
-_DEMO_JUDGE = "rule_based_judge"
-"""Who judges in the demo: word lists, so that it needs no model; nothing else chooses it."""
-
-
-def _demo(parsed: argparse.Namespace) -> int:
-    from nova_bench.catalog import expand
-    from nova_bench.fairness_page import write
-    from nova_bench.fairness_report import fairness
-    from nova_bench.task import split_spelling
-
-    mini, data = expand("mini")
-    out = parsed.out or Path("runs/demo")
-    runs: list[Run] = []
-    parsed.judges = [_DEMO_JUDGE]
-    with cli_judging.Judges(parsed) as judges:
-        for model, suite in _DEMO:
-            asked = [(name, data or "mini") for name in mini if split_spelling(name)[0] in expand(suite)[0]]
-            runs += _evaluate(parsed, asked, model, {}, out / model, judges=judges)
-    compared = fairness([run for run in runs if run.plan.task.demographics])
-    page = write(compared, out / "fairness")[0]
-    code = _print_runs(parsed, runs, fresh=False, slices=False, fairness=compared)
-    if not parsed.json:
-        from nova_bench.render import console
-        from nova_bench.render_fairness import report
-
-        console().print(report(compared))
-        print(
-            f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization"
-        )
-        print(f"Fairness as a page: {page}")
-    return code
+    return print_runs(parsed, runs, fresh=parsed.fresh, slices=parsed.slices, coco=parsed.coco)
 
 
 if __name__ == "__main__":

@@ -116,15 +116,26 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
                 "  without answers, as the data are gated: others can check the cells against the rows only. --with-answers publishes them"
             )
         said += [f"  note    {warning}" for warning in record["warnings"]]
+    said += refusals(document)
+    if document["dry_run"] and document["submitted"]:
+        said.append("The adapters were not run: submit checks them, or takes --check FILE.")
+    elif document["submitted"]:
+        said.append("Check them as others will: nova-bench verify, with each bundle.")
+    return said
+
+
+def refusals(document: Mapping[str, Any]) -> list[str]:
+    """Return what is said of the runs that were refused, one line each.
+
+    Args:
+        document: Of `nova_bench.board.submit.submit`.
+    """
+    said = []
     for record in document["refused"]:
         n = len(record["missing"])
         said.append(f"{_name(record)}: not submitted, {n} thing{'s' * (n != 1)} missing")
         for gap in record["missing"]:
             said += [f"  - {harmless(gap['what'])}", f"    -> {harmless(gap['remedy'])}"]
-    if document["dry_run"] and document["submitted"]:
-        said.append("The adapters were not run: submit checks them, or takes --check FILE.")
-    elif document["submitted"]:
-        said.append("Check them as others will: nova-bench verify, with each bundle.")
     return said
 
 

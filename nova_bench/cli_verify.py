@@ -76,12 +76,8 @@ def _verify(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(json.dumps(document, indent=1))
     else:
-        for result in results:
-            for line in _told(result):
-                print(harmless(line))
-        meanings = {result["label"]: result["meaning"] for result in results}
-        for label, meaning in meanings.items():
-            print(f"{label}: {meaning}")
+        for line in lines(document):
+            print(line)
     return INCOMPLETE if any(result["status"] == "rejected" for result in results) else DONE
 
 
@@ -102,6 +98,35 @@ def _rerun(parsed: argparse.Namespace) -> Rerun | None:
 
     say_whose([find("adapters", split_model(parsed.model)[0])])
     return Rerun(parsed.rerun, parsed.model, pairs(parsed.options, "-o"), parsed.seed, parsed.allow_hosted)
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is said of a verification, harmless for a terminal.
+
+    Args:
+        document: Of `nova_bench.board.verify.verify`.
+    """
+    for result in document["results"]:
+        for line in _told(result):
+            yield harmless(line)
+    for label, meaning in {result["label"]: result["meaning"] for result in document["results"]}.items():
+        yield f"{label}: {meaning}"
+
+
+def summary(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many bundles came out how, with what that means, and all about those that were rejected.
+
+    Args:
+        document: Of `nova_bench.board.verify.verify`.
+    """
+    results = document["results"]
+    for result in results:
+        if result["status"] == "rejected":
+            for line in _told(result):
+                yield harmless(line)
+    for label, meaning in {result["label"]: result["meaning"] for result in results}.items():
+        n = sum(result["label"] == label for result in results)
+        yield f"{n} of {len(results)} submissions {label}. {meaning}"
 
 
 def _told(result: Mapping[str, Any]) -> Iterator[str]:
