@@ -50,6 +50,7 @@ _HOMES = {
     "audit": "judge_audit",
     "build_fmbench": "fmbench_build",
     "calibrate": "judge_calibration",
+    "compare": "compare",
     "each": "adapter",
     "estimate_rejudge": "late_judging",
     "estimate_run": "dry_run",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from nova_bench.boxes import Box, Frame
     from nova_bench.budget import Budget
     from nova_bench.catalog import load_model, load_task
+    from nova_bench.compare import compare
     from nova_bench.dry_run import estimate_run
     from nova_bench.errors import AdapterError, DataError, NovaBenchError, UsageError
     from nova_bench.fairness_document import FairnessSettings
@@ -147,6 +149,7 @@ __all__ = [
     "backends",
     "build_fmbench",
     "calibrate",
+    "compare",
     "each",
     "estimate_rejudge",
     "estimate_run",

@@ -18,6 +18,7 @@ from nova_bench import (
     __version__,
     cli_build,
     cli_check,
+    cli_compare,
     cli_fairness,
     cli_judge,
     cli_judging,
@@ -185,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(verb=_report, fresh=False)
 
     cli_fairness.add_verb(verbs)
+    cli_compare.add_verb(verbs)
     cli_judge.add_verb(verbs)
 
     return parser

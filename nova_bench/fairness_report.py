@@ -63,7 +63,7 @@ def fairness(
         if folder in folders[:i]:
             raise UsageError(f"run {opened[i].folder} is given twice")
     plain = [run for run in opened if demographics_of(run.plan.variant) != SWAPPED]
-    labels = _labels([(run.plan.spelling, run.model, str(run.folder)) for run in plain])
+    labels = labels_of([(run.plan.spelling, run.model, str(run.folder)) for run in plain])
     subjects = [_subject(run, label, chosen) for run, label in zip(plain, labels, strict=True)]
     made = document(subjects, by=by, metrics=metrics, settings=chosen)
     made["counterfactual"] = plain_json(
@@ -78,7 +78,7 @@ def fairness(
     return made
 
 
-def _labels(runs: Sequence[tuple[str, str, str]]) -> list[str]:
+def labels_of(runs: Sequence[tuple[str, str, str]]) -> list[str]:
     """Return a name for each (task, model, folder): the model, with the folder where a task has several runs of it."""
     keys = [(task, model) for task, model, _ in runs]
     return [

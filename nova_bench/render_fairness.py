@@ -72,7 +72,7 @@ def _better(part: view.Part, metric: str) -> str:
     return "higher is better" if entry.get("higher_is_better", True) else "lower is better"
 
 
-class _Sheet:
+class Sheet:
     """A table in two forms: with all columns, and with fewer for where these do not fit. A cut-off number would be a wrong number.
 
     Args:
@@ -102,10 +102,12 @@ class _Sheet:
                 self.narrow.add_column(name, justify=justify, overflow="fold")
 
     def row(self, cells: Sequence[RenderableType], style: str = "") -> None:
+        """Add a line, one cell a column."""
         self.wide.add_row(*cells, style=style)
         self.narrow.add_row(*itertools.compress(cells, self.kept), style=style)
 
     def section(self) -> None:
+        """Draw a rule below the line before."""
         self.wide.add_section()
         self.narrow.add_section()
 
@@ -124,12 +126,12 @@ def _stacked(entry: Entry | None, places: int) -> Text:
     return shown
 
 
-def _overview(part: view.Part, metric: str) -> _Sheet:
+def _overview(part: view.Part, metric: str) -> Sheet:
     many = len(part.runs) > 1
     columns = [("attribute", "<"), ("model", "<")] if many else [("attribute", "<")]
     columns += [("worst group", "~"), ("gap", "~"), ("floor", ">"), ("corrected", ">w"), ("ratio", "~w")]
     columns += [("FAP", "~"), ("ES", "~w"), ("Holm p", ">"), ("detectable", ">w")]
-    table = _Sheet("", columns)
+    table = Sheet("", columns)
     for attribute in part.attributes:
         for place, entry in enumerate(part.of(metric, attribute)):
             names = [view.safe(attribute, 16) if not place else ""]
@@ -174,7 +176,7 @@ def _groups(part: view.Part, metric: str, attribute: str) -> Iterator[Renderable
     columns += [(state, ">" if state in ("failed", "refused") else ">w") for state in named]
     columns.append(("", "<"))
     scale = _Scale.of(entries)
-    table = _Sheet(f"{view.safe(metric)} by {view.safe(attribute)}", columns)
+    table = Sheet(f"{view.safe(metric)} by {view.safe(attribute)}", columns)
     for entry in entries:
         _group_lines(table, entry, many=many, named=named, scale=scale)
         table.section()
@@ -189,7 +191,7 @@ def _groups(part: view.Part, metric: str, attribute: str) -> Iterator[Renderable
         yield _under(note, style="dim")
 
 
-def _group_lines(table: _Sheet, entry: Entry, *, many: bool, named: Sequence[str], scale: _Scale) -> None:
+def _group_lines(table: Sheet, entry: Entry, *, many: bool, named: Sequence[str], scale: _Scale) -> None:
     places = view.digits(entry)
     rows: list[tuple[str, Entry, str]] = [*view.group_rows(entry), ("all", entry["overall"], "")]
     for place, (name, group, grey) in enumerate(rows):
@@ -276,11 +278,11 @@ class Bar:
         return Measurement(min(9, self.width), self.width)
 
 
-def _short(part: view.Part, metrics: Sequence[str]) -> _Sheet:
+def _short(part: view.Part, metrics: Sequence[str]) -> Sheet:
     many = len(part.runs) > 1
     columns = [("metric", "<"), ("attribute", "<"), *([("model", "<")] if many else [])]
     columns += [("overall", "~w"), ("worst group", "<"), ("", "~w"), ("gap", "~"), ("Holm p", ">")]
-    table = _Sheet("other metrics", columns)
+    table = Sheet("other metrics", columns)
     for metric in (metric for metric in metrics if not view.blank(part, metric)):
         first = view.safe(metric)
         for attribute in part.attributes:
@@ -307,7 +309,7 @@ def _paired(
     title = f"{view.safe(metric)}: {view.safe(later, 30)} minus {view.safe(earlier, 30)}, same samples"
     columns = [("attribute", "<"), ("overall", "~"), ("by group: Holm p", ">")]
     columns += [("gap", "~"), ("worst group", "~w"), ("FAP", "~"), ("ES", "~w"), ("worst of each", "<")]
-    table = _Sheet(title, columns)
+    table = Sheet(title, columns)
     for attribute, paired in found:
         places = view.digits(part.entries[later, metric, attribute])
         names = [paired["worst_group"], paired["other_worst_group"]]
@@ -328,7 +330,7 @@ def _counterfactual(swaps: Sequence[tuple[Entry, str, Entry]]) -> Iterator[Rende
     columns = [("model", "<"), ("metric", "<w"), ("attribute", "<"), ("replaced by", "<"), ("patients", ">")]
     columns += [("n", ">w"), ("answers that change", "~"), ("stated", ">w"), ("swapped", ">w")]
     columns += [("score change", "~")]
-    table = _Sheet("demographics in the prompt replaced, all else the same", columns)
+    table = Sheet("demographics in the prompt replaced, all else the same", columns)
     for record, metric, change in swaps:
         names = [view.safe(record["run"], 16), view.safe(metric)]
         names += [view.safe(record["attribute"], 16), view.safe(record["value"], 16)]

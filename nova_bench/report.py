@@ -172,11 +172,11 @@ class _Part:
         """Return the value if all failed and unjudged lines were the worst answers, and if all were the best."""
         if self.worst is None or self.best is None or not set(metric.needs) <= set(self.worst.columns):
             return None
-        worst, best = (_value(table, metric) for table in (self.worst, self.best))
+        worst, best = (value_of(table, metric) for table in (self.worst, self.best))
         return worst, best
 
 
-def _value(table: Table, metric: Metric) -> float | None:
+def value_of(table: Table, metric: Metric) -> float | None:
     """Return a metric's mean over the repeats of a table, without an interval."""
     values = [
         float(metric.compute(part, part.ones())[0])
