@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import serve
+from loopback_plan import Plan
 from running import make_set, nova, settings
-from submissions import ADAPTER, Clerk, missing, run, submitted, write_adapter
+from submissions import ADAPTER, Clerk, contents, missing, run, submitted, write_adapter
 
 import nova_bench as nb
 
@@ -208,6 +210,31 @@ def test_data_of_the_hub_need_their_commit(
     assert "revision is main, which is no commit" in told
 
 
+def test_a_model_behind_a_server_is_checked_where_it_was_asked_and_its_address_stays_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("ACME_TOKEN", "tok-canary-123")
+    options = {"key_env": "ACME_TOKEN", "reasoning_effort": "low"}
+    with serve(Plan()) as (url, server):
+        made = run(tmp_path, "openai:org/acme-vlm", options={"base_url": url, **options})
+        calls = server.stats.calls
+        record = nb.submit(made, out=tmp_path / "board")["submitted"][0]
+        assert server.stats.calls > calls
+    assert Path(record["entry"]).parent.name.startswith("openai-org-acme-vlm-")
+    members = contents(record["bundle"])
+    everything = b"".join([*members.values(), Path(record["entry"]).read_bytes()])
+    assert not [word for word in (b"tok-canary", b"127.0.0.1", url.encode()) if word in everything]
+    bundle = json.loads(members["bundle.json"])
+    assert bundle["check"]["options"] == bundle["model"]["options"]
+    wanted = (
+        "nova-bench run nova_localization --model openai:org/acme-vlm -o reasoning_effort=low --data mini"
+    )
+    assert bundle["reproduce"] == wanted
+    gone = nb.submit(made, out=tmp_path / "other")
+    assert "does not pass check" in gone["refused"][0]["missing"][0]["what"]
+
+
 def test_the_command_line_checks_the_adapter_once_and_submits_two_runs(tmp_path: Path) -> None:
     adapter = write_adapter(tmp_path)
     done = nova(
@@ -257,7 +284,7 @@ def test_the_command_line_refuses_an_unfit_adapter_with_1_and_says_what_to_do(tm
     assert done.returncode == 1
     assert "not submitted, 1 thing missing" in done.stdout
     assert "does not pass check" in done.stdout
-    assert "-> see nova-bench check" in done.stdout
+    assert "-> see all of it: nova-bench check" in done.stdout
     assert not (tmp_path / "leaderboard").exists()
     assert nova(tmp_path, "submit", "nowhere").returncode == 2
     (tmp_path / "bad.json").write_text('{"adapter": "acme"}')

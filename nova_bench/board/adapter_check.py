@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,20 +151,16 @@ def check_gaps(found: Found, manifest: Mapping[str, Any], checks: Checks) -> lis
             return []
         document = checks.of(_place(found), given)
     spelled = printable(model["name"], 100)
-    asked = " ".join(
-        [
-            "nova-bench check",
-            spelled,
-            *(f"-o {key}={value}" for key, value in given.items() if key != "model"),
-        ]
-    )
+    named = ":".join([_place(found), given["model"]] if "model" in given else [_place(found)])
+    words = [word for key, value in given.items() if key != "model" for word in ("-o", f"{key}={value}")]
+    asked = shlex.join(["nova-bench", "check", named, *words])
     if not document["passed"]:
         open_ = [finding for finding in document["findings"] if finding["state"] != "pass"]
         first = f"{open_[0]['step']}: {open_[0]['what']}" if open_ else "nothing was checked"
         return [
             Gap(
                 f"adapter {spelled} does not pass check ({len(open_)} open; {printable(first, 300)})",
-                f"see {printable(asked, 500)}",
+                f"see all of it: {printable(asked, 500)}",
             )
         ]
     if document["source"] != model["source"]:
