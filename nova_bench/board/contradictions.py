@@ -10,14 +10,19 @@ from typing import Any
 
 from nova_bench.adapter import remote_code
 from nova_bench.board import layout
+from nova_bench.board.bundle import SEED
 from nova_bench.board.bundle_reader import Bundle
 from nova_bench.board.differences import differences
 from nova_bench.catalog import content_root
 from nova_bench.data import open_data
+from nova_bench.errors import BundleError
 from nova_bench.report import too_many_unjudged
 from nova_bench.signature import digest
+from nova_bench.stats import RESAMPLES
 from nova_bench.task import Task
 from nova_bench.types import STATUSES
+
+MAX_REPEATS = 1000
 
 
 def contradictions(bundle: Bundle, task: Task) -> Iterator[str]:
@@ -29,12 +34,7 @@ def contradictions(bundle: Bundle, task: Task) -> Iterator[str]:
     """
     about, model = bundle.about, bundle.about["model"]
     yield from differences(bundle.manifest["identity"], identity_stated(about), f"{layout.MANIFEST}/identity")
-    starts = bundle.manifest.get("starts")
-    last = starts[-1] if isinstance(starts, list) and starts else None
-    if not isinstance(last, dict):
-        yield f"{layout.MANIFEST} has no starts; expected one for each command that was given"
-    elif about["limit"] is not None or last.get("limit") is not None:
-        yield f"it has a limit ({about['limit'] or last.get('limit')}): only some of the cases were asked; a submission is of all of them"
+    yield from _start_faults(bundle)
     if (stated := model["remote_code"]) != (real := remote_code(model["options"])):
         yield f"model/remote_code is {stated}, expected {real}"
     if (about["check"]["source"], about["check"]["options"]) != (model["source"], model["options"]):
@@ -46,6 +46,51 @@ def contradictions(bundle: Bundle, task: Task) -> Iterator[str]:
         yield from _judge_faults(bundle, judge, task)
     if odd := set(bundle.judges) ^ {judge["folder"] for judge in about["judges"]}:
         yield f"judges of {layout.BUNDLE} and of the folder differ: {', '.join(sorted(odd))}"
+
+
+def check_sizes(about: Mapping[str, Any], n_lines: int) -> None:
+    """Raise where a number that loops are made of is none that a run has; before anything is made of it.
+
+    Args:
+        about: ``bundle.json``.
+        n_lines: Of the rows.
+
+    Raises:
+        BundleError: It is not.
+    """
+    repeats = [about["model"]["repeats"], *(judge["repeats"] for judge in about["judges"])]
+    if max(repeats) > MAX_REPEATS or about["model"]["repeats"] > max(n_lines, 1):
+        raise BundleError(
+            f"repeats is {max(repeats)}; expected at most {MAX_REPEATS}, and a line of {layout.ROWS} for each"
+        )
+    expected = {"resamples": RESAMPLES, "seed": SEED}
+    if about["resampling"] != expected:
+        raise BundleError(
+            f"resampling is {about['resampling']}; a submission has {expected}, as all of a table"
+        )
+
+
+def _start_faults(bundle: Bundle) -> Iterator[str]:
+    """Yield what is wrong with the manifest's starts, and where the bundle's dates and versions are not theirs."""
+    manifest, about = bundle.manifest, bundle.about
+    starts = manifest.get("starts")
+    if set(manifest) != {"schema_version", "identity", "starts"} or manifest["schema_version"] != 1:
+        yield f"{layout.MANIFEST} has other keys than schema_version, identity and starts, or another version than 1"
+    if not isinstance(starts, list) or not starts or not all(isinstance(start, dict) for start in starts):
+        yield f"{layout.MANIFEST} has no starts; expected one for each command that was given"
+        return
+    last = starts[-1]
+    if about["limit"] is not None or last.get("limit") is not None:
+        yield f"it has a limit ({about['limit'] or last.get('limit')}): only some of the cases were asked; a submission is of all of them"
+    dates = {
+        "first_start": starts[0].get("time"),
+        "last_start": last.get("time"),
+        "starts": len(starts),
+        "commit": last.get("commit"),
+        "dirty": last.get("dirty"),
+    }
+    yield from differences(about["dates"], dates, f"{layout.BUNDLE}/dates")
+    yield from differences(about["versions"], last.get("versions"), f"{layout.BUNDLE}/versions")
 
 
 def identity_stated(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +142,9 @@ def _row_faults(bundle: Bundle, task: Task) -> Iterator[str]:
     repeats = about["model"]["repeats"]
     keys = list(zip(table.id.tolist(), table.repeat.tolist(), strict=True))
     samples = sorted(set(table.id.tolist()))
-    if keys != [(sample, repeat) for sample in samples for repeat in range(repeats)]:
+    if len(keys) != len(samples) * repeats or keys != [
+        (sample, repeat) for sample in samples for repeat in range(repeats)
+    ]:
         yield f"{layout.ROWS} does not hold each sample {repeats} times, sorted; a line is missing, stands twice or stands elsewhere"
     states = {status: int((table.status == status).sum()) for status in STATUSES}
     clusters = len(set(table.cluster.tolist()))
@@ -144,6 +191,11 @@ def _judge_faults(bundle: Bundle, judge: Mapping[str, Any], task: Task) -> Itera
     if folder != digest(judge["identity"])[:12]:
         yield f"judge {name}: folder {folder} is not that of its identity, {digest(judge['identity'])[:12]}"
     if folder in bundle.judges:
+        starts = bundle.judges[folder].get("starts")
+        last = starts[-1] if isinstance(starts, list) and starts and isinstance(starts[-1], dict) else {}
+        # A judge can turn out to be the model itself by the names that vendors gave; it cannot turn out not to be.
+        if last.get("repeats") != judge["repeats"] or (last.get("self") is not False and not judge["self"]):
+            yield f"judge {name}: its manifest says repeats {last.get('repeats')}, self {last.get('self')}, and {layout.BUNDLE} something else"
         where = f"{layout.JUDGES}/{folder}/{layout.MANIFEST}/identity"
         yield from differences(bundle.judges[folder].get("identity"), judge["identity"], where)
     lines, verdicts = judge["lines"], judge["verdicts"]

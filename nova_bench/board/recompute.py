@@ -16,7 +16,7 @@ import numpy as np
 
 from nova_bench.board import layout
 from nova_bench.board.bundle_reader import Bundle
-from nova_bench.board.contradictions import contradictions
+from nova_bench.board.contradictions import check_sizes, contradictions
 from nova_bench.board.differences import differences
 from nova_bench.board.stated import shipped_task, stated_run
 from nova_bench.counterfactual import SWAPPED, demographics_of
@@ -26,6 +26,8 @@ from nova_bench.report import cells, report_json
 from nova_bench.run import Run
 from nova_bench.task import Task
 
+MOST_LEFT_OUT = 1000
+"""Cells that may be left out for a report to be compared cell by cell, to say which."""
 MOST_SAID = 20
 """Differences that are told one by one; of more only how many there are."""
 
@@ -63,6 +65,7 @@ def check_rows(bundle: Bundle) -> Findings:
     with tempfile.TemporaryDirectory(prefix="nova_bench_") as folder:
         try:
             task = shipped_task(bundle.about)
+            check_sizes(bundle.about, len(bundle.rows.table))
             found.add(contradictions(bundle, task))
             run = stated_run(bundle, task, Path(folder))
             with np.errstate(all="ignore"):
@@ -86,6 +89,16 @@ def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:
     """
     about = bundle.about
     resampling = about["resampling"]
+    stated = bundle.report
+    if not isinstance(stated, dict) or not isinstance(stated.get("cells"), list):
+        raise BundleError(f"{layout.REPORT} has no cells; expected a run's report")
+    n_cells = _count(run)
+    if (
+        n_cells > len(stated["cells"]) + MOST_LEFT_OUT
+    ):  # groups without number would keep the reader busy for days
+        raise BundleError(
+            f"{layout.REPORT} has {len(stated['cells'])} cells, and its task and rows give {n_cells}"
+        )
     made = cells(
         run.plan,
         run.scored,
@@ -95,9 +108,6 @@ def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:
         remote_code=run.remote_code,
     )
     report = report_json(run.plan, run.scored, made, run.remote_code, **resampling)
-    stated = bundle.report
-    if not isinstance(stated, dict) or not isinstance(stated.get("cells"), list):
-        raise BundleError(f"{layout.REPORT} has no cells; expected a run's report")
     found.stated = len(stated["cells"])
     is_blind = bundle.rows.is_masked and not run.scored.table.groups
     here, odd = _by_name(stated["cells"])
@@ -127,6 +137,17 @@ def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:
     _compare_fairness(bundle, run, found, is_blind=is_blind)
     if odd:
         found.reasons.append(f"{odd} cells stand twice or have no name")
+
+
+def _count(run: Run) -> int:
+    """Return how many cells a run has: each metric overall, and on each value of each slice."""
+    task, groups = run.plan.task, run.scored.table.groups
+    slices = sum(
+        len({*groups[name].tolist()} - {None})
+        for name in (*task.slices, *task.demographics)
+        if name in groups
+    )
+    return (1 + slices) * (len(task.plain_metrics) + len(run.judged_metrics))
 
 
 def _compare_fairness(bundle: Bundle, run: Run, found: Findings, *, is_blind: bool) -> None:
