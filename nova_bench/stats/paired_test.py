@@ -3,8 +3,8 @@
 With D = M_B - M_A, its paired standard error s over c clusters, m clusters in which the models differ at all, f = c / (c - 1), the range
 of the metric's values W and q the quantile of t with c - 1 degrees of freedom:
 
-**Test.** ``p = max(2 P(t > |D| / s), 2^(1 - m))``. The second is what m clusters that all lean one way have in a sign test: fewer than six
-show nothing at .05, however small s is.
+**Test.** ``p = max(2 P(t > |D| / s), 2^(1 - m))``. The second is the smallest p that exchanging the models' answers cluster by cluster can
+give: fewer than six differing clusters show nothing at .05, however small s is.
 
 **Interval.** D +- q s, as far as the differing clusters go. Squares Q = s^2 / f + D^2 / c of the clusters' shares in D have a size u and a
 sum T; a true difference beyond T needs clusters that this data set did not draw, each of which adds u to the variance for u of difference:
@@ -47,7 +47,7 @@ def detectable_difference(
         s: Standard error of the one run's value.
         n_clusters: c.
         correlation: r, of the errors of the two models' values; 0, the worst case, as long as there is no second run. What is hard for one
-            model is hard for the other, so real ones are .3 to .9.
+            model is hard for the other, so a real one is larger.
         range: The metric's lowest and highest value; None for unbounded.
         alpha: Of the test; with Holm's correction of K tests alpha / K is on the safe side.
 
@@ -110,5 +110,5 @@ def conclude(
 
 
 def sign_test(m: np.ndarray | int) -> np.ndarray:
-    """Return the two-sided p-value of m clusters that all lean one way."""
+    """Return the two-sided p-value of m clusters that all lean one way, the smallest that m clusters can have."""
     return np.minimum(1.0, 2.0 ** (1.0 - np.asarray(m)))
