@@ -42,12 +42,15 @@ def check_answers(bundle: Bundle, data: str, folder: Path, settings: Settings) -
         UsageError: It cannot be by these words.
     """
     found = Findings()
-    if bundle.responses is None:
-        found.notes.append("it holds no answers, so the data set cannot tell more than the rows do")
-        return found, None
     unpack(bundle, data, folder)
     try:
         run = open_run(folder, settings=settings)
+        if bundle.responses is None:
+            found.notes.append(
+                "it holds no answers: its samples and requests are those of the data set, its rows are the submitter's own"
+            )
+            found.add(_sample_faults(bundle, run))
+            return found, None
         # First: what is no verdict must not come to a scorer.
         found.add(verdict_faults(bundle, run))
         if not found.reasons:
@@ -178,6 +181,27 @@ def _answer_faults(bundle: Bundle, run: Run) -> Iterator[str]:
     yield from differences(judges, counted, f"{layout.BUNDLE}/judges")
 
 
+def _sample_faults(bundle: Bundle, run: Run) -> Iterator[str]:
+    """Yield where the rows of a bundle without answers are of other samples than the data set has, or of other requests."""
+    scored, stated = run.scored, bundle.about["scoring"]
+    table = masked(scored.table) if bundle.rows.is_masked else scored.table
+    expected = {"template": scored.template_hash, "requests": scored.requests_hash, "split": scored.split}
+    yield from differences({key: stated[key] for key in expected}, expected, f"{layout.BUNDLE}/scoring")
+    yield from _line_faults(
+        bundle.rows.table, table, ("id", "repeat", "cluster", "split", "base"), layout.ROWS
+    )
+
+
+def _line_faults(stated: Table, found: Table, names: Sequence[str], where: str) -> Iterator[str]:
+    """Yield where two tables have other lines: how many, or what these are called."""
+    if len(stated) != len(found):
+        yield f"{where} has {len(stated)} lines, expected {len(found)}"
+        return
+    for name in names:
+        given, expected = getattr(stated, name), getattr(found, name)
+        yield from _told(given == expected, given, expected, found, f"{where}, {name}")
+
+
 def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
     """Yield where the bundle's rows are not those that the answers give."""
     rows: Rows = bundle.rows
@@ -194,17 +218,9 @@ def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
 
 
 def _table_faults(stated: Table, found: Table, where: str) -> Iterator[str]:
+    yield from _line_faults(stated, found, ("id", "repeat", "cluster", "split", "status", "base"), where)
     if len(stated) != len(found):
-        yield f"{where} has {len(stated)} lines, expected {len(found)}"
         return
-    for name in ("id", "repeat", "cluster", "split", "status", "base"):
-        yield from _told(
-            getattr(stated, name) == getattr(found, name),
-            getattr(stated, name),
-            getattr(found, name),
-            found,
-            f"{where}, {name}",
-        )
     if set(stated.groups) != set(found.groups):
         yield f"{where} has the groups {', '.join(sorted(stated.groups))}; expected {', '.join(sorted(found.groups))}"
         return
