@@ -37,7 +37,8 @@ class Difference(NamedTuple):
         low: Lower limit of the interval at 1 - alpha; None without one.
         high: Upper limit.
         p: Of the two-sided test of "no difference": below alpha exactly where 0 lies outside the interval.
-        detectable: The smallest difference that a data set like this one shows at 80% power; None without an interval.
+        detectable: The smallest difference that a data set like this one shows at 80% power; None without an interval, and where none is
+            large enough.
         n_clusters: Clusters that carry the number.
         n_differing: Clusters in which the two models' statistics differ on some line.
         note: Why something is missing, or what to know about it.
