@@ -176,7 +176,7 @@ def _task(runs: Sequence[Run], chosen: Choices, notes: list[str]) -> Entry | Non
         for match in matches:
             made = part.entry(match)
             if made is not None:
-                signature = signature_of(match, sides, name, chosen)
+                signature = signature_of(match, name, chosen)
                 signatures[signature["id"]] = signature
                 entries.append({**made, "signature": signature["id"]})
     _test(entries, first.task.headline)
