@@ -199,6 +199,8 @@ def test_the_same_difference_in_every_cluster_is_no_exact_knowledge(
 def test_where_no_difference_could_be_told_none_is_called_detectable() -> None:
     five = model_difference(table_of(np.zeros(5)), table_of(np.ones(5)), ACCURACY)
     assert (five.p, five.detectable) == (0.0625, None)  # five of five show nothing
+    six = model_difference(table_of(np.zeros(6)), table_of(np.ones(6)), ACCURACY)
+    assert (six.p, six.detectable) == (0.03125, 1)  # told, so that the largest difference can be
     few = model_difference(table_of(ordered(7, 3)), table_of(ordered(7, 3, start=3)), ACCURACY)
     assert (few.s is not None, few.low is not None, few.detectable) == (True, True, None)  # more than 1
     assert detectable_difference(0.3, 7) is detectable_difference(0.01, 5) is None
@@ -318,7 +320,7 @@ def test_what_cannot_be_compared() -> None:
     empty = table_of([])
     for metric in (ACCURACY, BY_BOOTSTRAP):
         assert model_difference(empty, empty, metric) == Difference(
-            None, None, None, None, None, None, 0, 0, "undefined: no samples"
+            None, None, None, None, None, None, 0, 0, "undefined: no samples that it counts"
         )
     undefined = ratio_of("right", "right", "share")
     zeros = table_of(np.zeros(10))

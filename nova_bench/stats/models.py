@@ -92,7 +92,7 @@ class Differences:
         clusters, differing = int(self.n_clusters[a, b]), int(self.n_differing[a, b])
         note = None
         if number(self.value) is None:
-            note = "undefined on these samples" if clusters else "undefined: no samples"
+            note = "undefined on these samples" if clusters else "undefined: no samples that it counts"
         elif clusters < MIN_CLUSTERS:
             note = f"no interval: {clusters} cluster{'' if clusters == 1 else 's'}, fewer than {MIN_CLUSTERS}"
         elif self.undefined[a, b] > MAX_UNDEFINED:

@@ -129,6 +129,8 @@ def conclude(
         low, high = np.maximum(low, -width), np.minimum(high, width)
     k = q + float(scipy.special.ndtri(POWER))
     detectable = np.where(~is_open & (k * s <= total), k * s, reach(k, np.zeros_like(value)))
+    if not math.isnan(width):  # what was told cannot be out of reach
+        detectable = np.where(~is_open, np.minimum(detectable, width), detectable)
     is_none = (sign_test(c) >= alpha) | (
         detectable > width
     )  # an unbounded metric's width is NaN, which nothing exceeds
