@@ -183,7 +183,7 @@ def _task(runs: Sequence[Run], chosen: Choices, notes: list[str]) -> Entry | Non
     for entry in entries:
         entry["outcome"] = outcome_of(entry, chosen.alpha)
         unit = unit_of(entry["written"], entry["range"], higher_is_better=entry["higher_is_better"])
-        entry["sentence"] = sentence(entry, unit)
+        entry["sentence"] = sentence(entry, unit, chosen.alpha)
     cautions = dict.fromkeys(caution(run.plan, run.remote_code) for run in runs)
     return {
         "task": task,
