@@ -247,6 +247,7 @@ def _ranks(entries: Sequence[Entry], labels: Sequence[str], alpha: float) -> lis
     for metric in dict.fromkeys(entry["metric"] for entry in entries):
         p = np.full((len(labels), len(labels)), np.nan)
         ahead = np.zeros_like(p)
+        forced: dict[str, list[str]] = {label: [] for label in labels}
         for entry in entries:
             if entry["metric"] != metric or entry["slice"] != OVERALL or entry["p"] is None:
                 continue
@@ -254,8 +255,17 @@ def _ranks(entries: Sequence[Entry], labels: Sequence[str], alpha: float) -> lis
             gain = entry["difference"] * (1 if entry["higher_is_better"] else -1)
             p[i, j] = p[j, i] = entry["p"]
             ahead[i, j], ahead[j, i] = gain, -gain
+            for label in (entry["a"], entry["b"]):
+                forced[label] += entry["forced"] or ()
         made += [
-            {"metric": metric, "model": label, "rank": rank.rank, "low": rank.low, "high": rank.high}
+            {
+                "metric": metric,
+                "model": label,
+                "rank": rank.rank,
+                "low": rank.low,
+                "high": rank.high,
+                "forced": list(dict.fromkeys(forced[label])) or None,
+            }
             for label, rank in zip(labels, ranks(p, ahead, alpha), strict=True)
             if rank is not None
         ]

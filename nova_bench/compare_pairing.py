@@ -123,8 +123,8 @@ class Lines:
     missing: tuple[Table, Table]
 
     def slice(self, attribute: str, value: str) -> Lines:
-        """Return the lines whose sample has one value of an attribute."""
-        mask = self.a.groups[attribute] == value
+        """Return the lines whose sample has one value of an attribute, in the data of both runs where these differ by force."""
+        mask = (self.a.groups[attribute] == value) & (self.b.groups[attribute] == value)
         a, b = (
             one.take(one.groups[attribute] == value)
             if attribute in one.groups

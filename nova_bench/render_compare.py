@@ -127,7 +127,7 @@ def _by_run(task: Entry, entries: Sequence[Entry]) -> Table:
     for metric in dict.fromkeys(entry["metric"] for entry in entries):
         of_metric = [entry for entry in entries if entry["metric"] == metric]
         values, places = _values(of_metric), places_of(of_metric[0])
-        row = [_mark(of_metric[0], metric)]
+        row = [_mark(_forced(of_metric), metric)]
         for label in labels:
             rank = ranked.get((metric, label))
             shown = _spread(values.get(label, []), places)
@@ -190,7 +190,7 @@ def _comparisons(entries: Sequence[Entry], title: str, alpha: float, *, many: bo
 def _cells(entry: Entry, places: int, alpha: float, *, by_slice: bool, many: bool) -> list[Text]:
     limits = None if entry["low"] is None else (entry["low"], entry["high"])
     return [
-        _mark(entry, entry["slice"] if by_slice else entry["metric"]),
+        _mark(entry["forced"], entry["slice"] if by_slice else entry["metric"]),
         *([Text(safe(entry[side], 30)) for side in ("a", "b")] if many else []),
         Text(number(entry["value_a"], places)),
         Text(number(entry["value_b"], places)),
@@ -204,10 +204,15 @@ def _cells(entry: Entry, places: int, alpha: float, *, by_slice: bool, many: boo
     ]
 
 
-def _mark(entry: Entry, name: str) -> Text:
+def _forced(entries: Sequence[Entry]) -> list[str]:
+    """Return what differs in any of several comparisons that were forced."""
+    return list(dict.fromkeys(key for entry in entries for key in entry["forced"] or ()))
+
+
+def _mark(forced: Sequence[str] | None, name: str) -> Text:
     shown = Text(safe(name, None))
-    if entry["forced"]:
-        shown.append(f"\nforced: {forced_words(entry['forced'])}", style="yellow")
+    if forced:
+        shown.append(f"\nforced: {forced_words(forced)}", style="yellow")
     return shown
 
 
@@ -256,7 +261,9 @@ def _ranks(task: Entry, metric: str) -> Table:
         return rank["low"], rank["high"], -sign * sum(own) / max(len(own), 1)
 
     for rank in sorted(ranked, key=order):
-        table.add_row(_rank(rank), Text(safe(rank["model"])), _spread(values[rank["model"]], places))
+        table.add_row(
+            _rank(rank), _mark(rank["forced"], rank["model"]), _spread(values[rank["model"]], places)
+        )
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from running import SIZE, make_set, nova, settings, truth
 
 import nova_bench as nb
 from nova_bench.compare import compare
+from nova_bench.compare_pairing import paired_lines, side_of
 
 
 class Detector:
@@ -119,6 +121,33 @@ def test_nothing_answered_by_both_is_undefined_and_no_error(tmp_path: Path) -> N
         "hit50 cannot be compared: no sample has an answer of both that can be compared; without 8 answers that failed in either run"
     )
     assert task["ranks"] == []
+
+
+def test_a_slice_of_forced_runs_holds_what_both_data_sets_put_there(tmp_path: Path) -> None:
+    """Otherwise which run comes first would decide which samples are in it."""
+    data = make_set(tmp_path / "set", [1, 2] * 6)
+    boxes = truth(data)
+    runs = [
+        nb.evaluate(
+            "nova_localization",
+            Detector(boxes, hits),
+            data=str(data),
+            out=tmp_path / f"{hits}",
+            settings=settings(tmp_path),
+        )
+        for hits in (2, 9)
+    ]
+    one, two = (side_of(run, run.folder.name, resamples=10, seed=0) for run in runs)
+    numbers = one.numbers["hit50"], two.numbers["hit50"]
+    lines = paired_lines(one, two, *numbers, forced=True)
+    groups = lines.b.groups["axial"].copy()
+    groups[0] = "false" if groups[0] == "true" else "true"
+    other = dataclasses.replace(lines, b=dataclasses.replace(lines.b, groups={"axial": groups}))
+    turned = dataclasses.replace(other, a=other.b, b=other.a)
+    for value in ("true", "false"):
+        ids = other.slice("axial", value).a.id.tolist()
+        assert ids == turned.slice("axial", value).a.id.tolist()
+        assert lines.a.id[0] not in ids
 
 
 def test_few_cases_give_a_difference_without_a_verdict_on_it(tmp_path: Path) -> None:

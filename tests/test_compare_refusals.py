@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import judged_runs
 import pyarrow.parquet as pq
 import pytest
 from judged_task import FakeJudge, judged
+from rich.console import Console
 from running import make_set, nova, settings
 
 import nova_bench as nb
 from nova_bench.compare import compare
+from nova_bench.render_compare import report
 
 FEW = 100
 
@@ -64,6 +67,25 @@ def test_another_limit_is_refused_and_forced_on_the_common_samples(tmp_path: Pat
     metrics = {entry["metric"] for entry in task["comparisons"]}
     assert shown.count("forced: limit") == len(metrics)
     assert "forced, limit differs: " in shown
+
+
+def test_ranks_of_forced_pairs_are_marked_and_no_others(tmp_path: Path) -> None:
+    data = make_set(tmp_path / "set", [1, 2] * 6)
+    runs = [
+        localized(tmp_path, data, name, x=x, **more)
+        for name, x, more in (("one", 8, {}), ("two", 12, {}), ("small", 16, {"limit": 8}))
+    ]
+    document = compare(runs, force=True, by="none", resamples=FEW)
+    (task,) = document["tasks"]
+    assert {tuple(rank["forced"] or ()) for rank in task["ranks"]} == {("limit",)}
+    written = io.StringIO()
+    Console(file=written, width=160).print(report(document))
+    shown = written.getvalue()
+    # Beside every rank, under every row of the pairs but the first, and under every other metric, whose first pair was not forced.
+    metrics = {entry["metric"] for entry in task["comparisons"]}
+    assert shown.count("forced: limit differs") == 3 + 2 + len(metrics) - 1
+    plain = compare(runs[:2], force=True, by="none", resamples=FEW)["tasks"][0]
+    assert {rank["forced"] for rank in plain["ranks"]} == {None}
 
 
 def test_variants_are_tasks_of_their_own_and_are_only_compared_by_force(tmp_path: Path) -> None:

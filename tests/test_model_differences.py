@@ -118,6 +118,12 @@ def test_identical_answers(metric: Metric) -> None:
     assert (found.n_differing, found.note) == (0, IDENTICAL)
 
 
+def test_a_range_without_an_end_is_none() -> None:
+    a, b = table_of(ordered(30, 10)), table_of(ordered(30, 13))
+    open_ended = replace(ACCURACY, range=(0.0, float("inf")))
+    assert model_difference(a, b, open_ended) == model_difference(a, b, UNBOUNDED)
+
+
 def test_answers_swapped_within_a_patient_are_not_identical() -> None:
     patients = np.arange(40) // 2
     a, b = table_of(np.tile([0, 1], 20), patients), table_of(np.tile([1, 0], 20), patients)

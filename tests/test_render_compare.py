@@ -82,7 +82,7 @@ def test_many_runs_get_ranks_and_a_column_each(documents: dict[int, dict[str, An
     task["runs"] = [{**task["runs"][0], "label": label} for label in labels]
     task["comparisons"] = [{**entry, "a": a, "b": b} for entry in (template, other) for a, b in pairs]
     task["ranks"] = [
-        {"metric": metric, "model": label, "rank": i + 1, "low": i + 1, "high": 9}
+        {"metric": metric, "model": label, "rank": i + 1, "low": i + 1, "high": 9, "forced": None}
         for metric in ("ap50", "fnr50")
         for i, label in enumerate(labels)
     ]

@@ -189,6 +189,7 @@ def differences(
     scale = n_clusters / np.maximum(n_clusters - 1, 1)
     s = np.where(has_error, np.sqrt(scale * np.where(n_differing == 0, 0.0, variance)), np.nan)
     width = math.nan if metric.range is None else metric.range[1] - metric.range[0]
+    width = width if math.isfinite(width) else math.nan
     low, high, p, detectable = conclude(value, s, n_clusters, n_differing, width, alpha)
     return Differences(value, s, low, high, p, detectable, n_clusters, n_differing, undefined, alpha)
 
