@@ -7,7 +7,9 @@ Then they are what any run's are: `open_run` finds to each request of the data s
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from nova_bench.board.contradictions import identity_stated
 from nova_bench.board.differences import SMALL, TOLERANCE, differences
 from nova_bench.board.recompute import Findings, compare_numbers
 from nova_bench.board.rows_file import Rows, masked
+from nova_bench.board.stated import stated_run
 from nova_bench.board.verdicts import verdict_faults
 from nova_bench.errors import DataError, IdentityError, NovaBenchError, UsageError
 from nova_bench.prepare import Settings
@@ -42,12 +45,12 @@ def check_answers(bundle: Bundle, data: str, folder: Path, settings: Settings) -
         UsageError: It cannot be by these words.
     """
     found = Findings()
-    if bundle.responses is None:
-        found.notes.append("it holds no answers, so the data set cannot tell more than the rows do")
-        return found, None
     unpack(bundle, data, folder)
     try:
         run = open_run(folder, settings=settings)
+        if bundle.responses is None:
+            _check_frame(bundle, run, found)
+            return found, None
         # First: what is no verdict must not come to a scorer.
         found.add(verdict_faults(bundle, run))
         if not found.reasons:
@@ -106,7 +109,8 @@ def _as_stated(bundle: Bundle, run: Run, found: Findings) -> None:
     stated, data = bundle.about["data"], run.plan.data
     if data.revision is None and stated["revision"] is not None:
         found.notes.append(
-            f"the data set here has no commit; its digest is the stated one, so its content is that of commit {stated['revision'][:12]}"
+            f"the data set here is the stated one by its digest, and has no commit; that it is of commit {stated['revision'][:12]} is the "
+            "submitter's word"
         )
     data.kind, data.revision = stated["kind"], stated["revision"]
     scored, missing = run.scored, bundle.about["scoring"]["missing"]
@@ -116,14 +120,16 @@ def _as_stated(bundle: Bundle, run: Run, found: Findings) -> None:
         found.notes.append(
             f"columns {', '.join(here)} cannot be made here, so their cells stay self-reported: {remedy}"
         )
+    if kept_out := sorted(set(missing) & set(scored.table.columns)):
+        found.notes.append(
+            f"columns {', '.join(kept_out)} can be made here and could not where it was run, so their cells are empty"
+        )
     columns = {name: column for name, column in scored.table.columns.items() if name not in missing}
     scored.table = _with_columns(scored.table, columns)
     scored.missing = dict(missing)
 
 
 def _with_columns(table: Table, columns: Mapping[str, np.ndarray | Ragged]) -> Table:
-    from dataclasses import replace
-
     return replace(table, columns=columns)
 
 
@@ -178,6 +184,29 @@ def _answer_faults(bundle: Bundle, run: Run) -> Iterator[str]:
     yield from differences(judges, counted, f"{layout.BUNDLE}/judges")
 
 
+def _check_frame(bundle: Bundle, run: Run, found: Findings) -> None:
+    """Compare what a data set tells of rows whose answers are not there: whose they are and what was asked; then all cells with its groups."""
+    found.notes.append("it holds no answers, so the numbers in its rows stay the submitter's own")
+    stated, scored, scoring = bundle.rows, run.scored, bundle.about["scoring"]
+    data = run.plan.data
+    data.kind, data.revision = bundle.about["data"]["kind"], bundle.about["data"]["revision"]
+    asked = {"template": scored.template_hash, "requests": scored.requests_hash, "split": scored.split}
+    found.add(differences({key: scoring[key] for key in asked}, asked, f"{layout.BUNDLE}/scoring"))
+    expected = masked(scored.table) if stated.is_masked else scored.table
+    found.add(_line_faults(stated.table, expected, layout.ROWS))
+    if found.reasons:
+        return
+    tables = (
+        None if one is None else replace(one, groups=scored.table.groups)
+        for one in (stated.table, stated.worst, stated.best)
+    )
+    with tempfile.TemporaryDirectory(prefix="nova_bench_") as scratch:
+        whole = stated_run(bundle, run.plan.task, Path(scratch))
+        whole.scored.table, whole.scored.worst, whole.scored.best = tables  # type: ignore[assignment]
+        with np.errstate(all="ignore"):
+            compare_numbers(bundle, whole, found)
+
+
 def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
     """Yield where the bundle's rows are not those that the answers give."""
     rows: Rows = bundle.rows
@@ -193,11 +222,17 @@ def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
             )
 
 
-def _table_faults(stated: Table, found: Table, where: str) -> Iterator[str]:
+def _line_faults(
+    stated: Table,
+    found: Table,
+    where: str,
+    names: Sequence[str] = ("id", "repeat", "cluster", "split", "base"),
+) -> Iterator[str]:
+    """Yield where the lines of two tables are not of the same samples and patients."""
     if len(stated) != len(found):
         yield f"{where} has {len(stated)} lines, expected {len(found)}"
         return
-    for name in ("id", "repeat", "cluster", "split", "status", "base"):
+    for name in names:
         yield from _told(
             getattr(stated, name) == getattr(found, name),
             getattr(stated, name),
@@ -205,6 +240,12 @@ def _table_faults(stated: Table, found: Table, where: str) -> Iterator[str]:
             found,
             f"{where}, {name}",
         )
+
+
+def _table_faults(stated: Table, found: Table, where: str) -> Iterator[str]:
+    yield from _line_faults(stated, found, where, ("id", "repeat", "cluster", "split", "status", "base"))
+    if len(stated) != len(found):
+        return
     if set(stated.groups) != set(found.groups):
         yield f"{where} has the groups {', '.join(sorted(stated.groups))}; expected {', '.join(sorted(found.groups))}"
         return

@@ -48,9 +48,9 @@ def is_gated(run: Run) -> bool:
     return run.plan.data.source.gated and not run.plan.data.is_synthetic
 
 
-def is_stand_in(asked: Asked) -> bool:
+def is_stand_in(identity: Mapping[str, Any]) -> bool:
     """Return whether a judge is the rule-based stand-in."""
-    return str(asked.identity["adapter"]).partition(":")[0] == STAND_IN or "rules" in asked.options
+    return str(identity["adapter"]).partition(":")[0] == STAND_IN or "rules" in identity["options"]
 
 
 def _of_task(run: Run, manifest: Mapping[str, Any]) -> Iterator[Gap]:
@@ -104,7 +104,7 @@ def _of_judges(run: Run, report: Mapping[str, Any]) -> Iterator[Gap]:
                 f"{account.failed} answers wait for a verdict of judge {name}",
                 f"ask it again with its own -J: {rejudge}",
             )
-        if is_stand_in(account.asked) and not run.plan.data.is_synthetic:
+        if is_stand_in(account.asked.identity) and not run.plan.data.is_synthetic:
             yield Gap(
                 f"judge {name} is a stand-in, whose verdicts on real data are no measure of anything",
                 f"delete {printable(str(account.asked.folder), 200)}, or judge a copy of the run with a language model",
