@@ -88,7 +88,7 @@ def _words(options: Mapping[str, Any]) -> set[str]:
 def _each(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return ["FILE", value]
-    return value if isinstance(value, list) else [value]
+    return [*value, value] if isinstance(value, list) else [value]
 
 
 def command_faults(command: str, spelling: str) -> Iterator[str]:
