@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 from fmbench_set import make_built
 from forged import Parts, forge, parts_of, write
-from running import make_set
+from running import make_set, settings
 from submissions import run, submitted, write_adapter
 from test_verify import Sound
 from test_verify_judges import found
 
+import nova_bench as nb
 from nova_bench.board import bundle_reader, layout
 from nova_bench.board.entry_check import other_run
 from nova_bench.signature import digest
@@ -96,6 +98,15 @@ def other_adapter_checked(parts: Parts) -> None:
     parts["bundle.json"]["check"]["adapter"] = "acme2"
 
 
+def card_of_another_form(parts: Parts) -> None:
+    parts["bundle.json"]["model"]["card"]["license"] = {"<b>": [1]}
+
+
+def versions_of_another_form(parts: Parts) -> None:
+    for cell in parts["report.json"]["cells"]:
+        cell["signature"]["provenance"]["versions"] = {"numpy": ["x" * 1000]}
+
+
 @pytest.mark.parametrize(
     ("change", "is_coherent", "said"),
     [
@@ -105,6 +116,8 @@ def other_adapter_checked(parts: Parts) -> None:
         (other_rubric, False, "rubrics/0 is 'expert panel'"),
         (verdicts_left_out, False, "verdicts of judge .* are left out"),
         (nothing_to_verify, False, "is left out, and the data are not gated"),
+        (card_of_another_form, False, "model/card is no card"),
+        (versions_of_another_form, False, "provenance/versions/numpy is"),
         (other_adapter_checked, False, "check is of another adapter"),
     ],
 )
@@ -153,6 +166,17 @@ def test_more_values_than_memory_holds_are_not_read(
     forged = forge(judged, tmp_path / "forged.zip", many)
     with pytest.raises(bundle_reader.BundleError, match=r"about [0-9,]+ values; at most 100,000"):
         bundle_reader.read_bundle(forged)
+
+
+def test_record_is_not_written_through_a_link(home: Path, judged: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    shutil.copytree(judged.parents[2], board)
+    (tmp_path / "elsewhere").mkdir()
+    (board / "verifications").symlink_to(tmp_path / "elsewhere")
+    entry = board / "entries" / "acme" / "nova_diagnosis.json"
+    with pytest.raises(nb.UsageError, match="behind a link"):
+        nb.verify(entry, record=True, settings=settings(home))
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 from nova_bench.adapter import remote_code
 from nova_bench.board import layout
-from nova_bench.board.bundle import SEED
+from nova_bench.board.bundle import SEED, card_json
 from nova_bench.board.bundle_reader import Bundle
 from nova_bench.board.differences import differences
 from nova_bench.board.ready import is_stand_in
@@ -22,7 +22,7 @@ from nova_bench.report import too_many_unjudged
 from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
 from nova_bench.task import Task
-from nova_bench.types import STATUSES
+from nova_bench.types import STATUSES, Card
 
 MAX_REPEATS = 1000
 
@@ -42,6 +42,12 @@ def contradictions(bundle: Bundle, task: Task) -> Iterator[str]:
     checked = (about["check"]["adapter"], about["check"]["source"], about["check"]["options"])
     if checked != (split_model(model["name"])[0], model["source"], model["options"]):
         yield "check is of another adapter, other options or another state of its file than what was run"
+    form = card_json(Card())
+    if set(model["card"]) != set(form) or any(
+        form[key] is not None and not isinstance(value, type(form[key]))
+        for key, value in model["card"].items()
+    ):
+        yield f"model/card is no card: expected {', '.join(form)}, each of its kind"
     yield from _data_faults(about, task)
     yield from _row_faults(bundle, task)
     yield from _answer_faults(bundle)

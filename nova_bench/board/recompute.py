@@ -187,7 +187,8 @@ def _comparable(document: Any) -> Any:
 def _versions(report: Any) -> Mapping[str, str]:
     """Return the packages that the stated cells say they were made with: shown, and the same in all of them."""
     try:
-        return dict(report["cells"][0]["signature"]["provenance"]["versions"])
+        stated = dict(report["cells"][0]["signature"]["provenance"]["versions"])
+        return stated if all(isinstance(one, str) and len(one) <= 200 for one in stated.values()) else {}
     except (TypeError, KeyError, IndexError, ValueError):
         return {}
 
