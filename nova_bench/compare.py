@@ -176,14 +176,14 @@ def _task(runs: Sequence[Run], chosen: Choices, notes: list[str]) -> Entry | Non
         for match in matches:
             made = part.entry(match)
             if made is not None:
-                signature = signature_of(match, sides, name, chosen)
+                signature = signature_of(match, name, chosen)
                 signatures[signature["id"]] = signature
                 entries.append({**made, "signature": signature["id"]})
     _test(entries, first.task.headline)
     for entry in entries:
         entry["outcome"] = outcome_of(entry, chosen.alpha)
         unit = unit_of(entry["written"], entry["range"], higher_is_better=entry["higher_is_better"])
-        entry["sentence"] = sentence(entry, unit)
+        entry["sentence"] = sentence(entry, unit, chosen.alpha)
     cautions = dict.fromkeys(caution(run.plan, run.remote_code) for run in runs)
     return {
         "task": task,

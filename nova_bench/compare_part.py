@@ -21,7 +21,7 @@ from nova_bench.types import Metric
 
 Entry = dict[str, Any]
 
-COMPARISON_VERSION = 1
+COMPARISON_VERSION = 2
 """Raised whenever an unchanged pair of runs can give another number."""
 _NONE = Difference(
     None, None, None, None, None, None, 0, 0, "no sample has an answer of both that can be compared"
@@ -171,20 +171,23 @@ def outcome_of(entry: Entry, alpha: float) -> str:
     return BETTER if (entry["difference"] > 0) == entry["higher_is_better"] else WORSE
 
 
-def signature_of(match: Match, sides: Sequence[Side], name: str, chosen: Choices) -> dict[str, Any]:
-    """Return a comparison's signature: what both numbers share, with both values where that was forced."""
+def signature_of(match: Match, name: str, chosen: Choices) -> dict[str, Any]:
+    """Return a comparison's signature: what both numbers share, with both values where that was forced; their cells are its provenance.
+
+    Pairs of one protocol share it, so it says nothing that is of one pair of runs alone.
+    """
     shared = {key: value for key, value in match.a.signature["protocol"].items() if key not in match.forced}
     protocol = {
         **shared,
         "slice": name,
         "comparison": f"paired difference {COMPARISON_VERSION}",
         "alpha": chosen.alpha,
+        "repeats": None if "repeats" in match.forced else match.a.signature["provenance"]["repeats"],
         "forced": {key: list(values) for key, values in match.forced.items()} or None,
     }
     provenance = {
-        "a": {"run": sides[match.i].label, "cell": match.a.signature["id"]},
-        "b": {"run": sides[match.j].label, "cell": match.b.signature["id"]},
-        "repeats": match.a.signature["provenance"]["repeats"],
+        "a": match.a.signature["id"],
+        "b": match.b.signature["id"],
         "resamples": None if match.a.metric.sums is not None else chosen.resamples,
         "seed": None if match.a.metric.sums is not None else chosen.seed,
         "versions": match.a.signature["provenance"]["versions"],

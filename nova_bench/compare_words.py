@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nova_bench.fairness_words import p_words
+from nova_bench.fairness_words import SIGNIFICANT, p_words
 
 Entry = Mapping[str, Any]
 
@@ -74,21 +74,22 @@ def unit_of(metric: str, range: Sequence[float] | None, *, higher_is_better: boo
     return Unit(f"{found.does}, each case weighing the same,", found.scale) if _BY_CASE in metric else found
 
 
-def sentence(entry: Entry, unit: Unit | None) -> str:
+def sentence(entry: Entry, unit: Unit | None, alpha: float = SIGNIFICANT) -> str:
     """Return what one comparison says.
 
     Args:
         entry: An entry of ``comparisons`` in the document, all but its sentence.
         unit: Of `unit_of`.
+        alpha: The level of the tests.
 
     >>> entry = {"metric": "top1", "slice": "all", "a": "A", "b": "B", "outcome": "better", "difference": 0.055, "low": 0.031, "high": 0.079,
     ...     "p": 0.002, "p_holm": 0.004, "tests": 2, "detectable": 0.03, "forced": None, "left_out": {}, "note": None}
     >>> sentence(entry, unit_of("top1", (0, 1)))
     'B is right on 3 to 8 more of 100 images than A: top1, p=0.004 (Holm, 2 tests)'
-    >>> sentence({**entry, "outcome": "no difference told", "low": -0.02, "p_holm": 0.3}, None)
-    'no difference can be told: top1 of B is 0.02 lower to 0.08 higher than that of A, p=0.3 (Holm, 2 tests); this set could have shown 0.03'
+    >>> sentence({**entry, "outcome": "no difference told", "low": -0.02, "p_holm": 0.3, "tests": 1}, None)
+    'no difference can be told: top1 of B is 0.02 lower to 0.08 higher than that of A, p=0.3; this set could have shown 0.03'
     """
-    said = _OUTCOMES[entry["outcome"]](entry, unit)
+    said = _OUTCOMES[entry["outcome"]]({**entry, "alpha": alpha}, unit)
     if entry["slice"] != "all":
         said = f"{entry['slice']}: {said}"
     if entry["forced"]:
@@ -127,7 +128,7 @@ def _answers(count: int) -> str:
 
 
 def _told(entry: Entry, unit: Unit | None) -> str:
-    shown = p_words(entry["p_holm"], entry["tests"])
+    shown = _p(entry, "p_holm")
     if unit is not None:
         return f"{_does(entry, unit)}: {entry['metric']}, {shown}"
     return f"{_does(entry, unit)}{_direction(entry)}, {shown}"
@@ -136,12 +137,15 @@ def _told(entry: Entry, unit: Unit | None) -> str:
 def _not_told(entry: Entry, unit: Unit | None) -> str:
     if entry["low"] * entry["high"] > 0:
         # The interval is that of this one test; among many, one of them is off 0 by chance.
-        said = f"{_does(entry, unit)}{_name(entry, unit)} taken alone, {p_words(entry['p'], 1)}"
-        return f"no difference can be told among {entry['tests']} tests: {said}, but {p_words(entry['p_holm'], entry['tests'])}"
-    said = f"no difference can be told: {_does(entry, unit)}{_name(entry, unit)}, {p_words(entry['p_holm'], entry['tests'])}"
-    if entry["detectable"] is not None:
+        said = f"{_does(entry, unit)}{_name(entry, unit)} taken alone, {_p(entry, 'p')}"
+        return f"no difference can be told among {entry['tests']} tests: {said}, but {_p(entry, 'p_holm')}"
+    said = f"no difference can be told: {_does(entry, unit)}{_name(entry, unit)}, {_p(entry, 'p_holm')}"
+    if entry["detectable"] is None:
+        said += "; no difference of any size could have been shown"
+    else:
         shown = entry["detectable"] * (1.0 if unit is None else abs(unit.scale))
         said += f"; this set could have shown {rounded_pair([shown], places=_places(unit))[0]}"
+        said += ", tested alone" if entry["tests"] > 1 else ""  # it is that of one test
     return f"{said}; {entry['note']}" if entry["note"] else said
 
 
@@ -173,6 +177,10 @@ _OUTCOMES = {
     IDENTICAL: _identical,
     UNDEFINED: _undefined,
 }
+
+
+def _p(entry: Entry, which: str) -> str:
+    return p_words(entry[which], entry["tests"] if which == "p_holm" else 1, entry["alpha"])
 
 
 def _name(entry: Entry, unit: Unit | None) -> str:

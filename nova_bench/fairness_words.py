@@ -42,13 +42,30 @@ def span(number: Mapping[str, Any], digits: int = 2, *, sign: bool = False) -> s
     return f"{value} [{figure(number['low'], digits)}, {figure(number['high'], digits)}]"
 
 
-def p_words(p: float, tests: int) -> str:
+def p_figure(p: float, alpha: float = SIGNIFICANT) -> str:
+    """Return a p-value with as many digits as show on which side of alpha it is, two at least.
+
+    >>> p_figure(0.0812), p_figure(0.0496), p_figure(0.0503), p_figure(0.05), p_figure(0.0099996, 0.01), p_figure(0.0002), p_figure(1.0)
+    ('0.081', '0.0496', '0.0503', '0.05', '0.0099996', '<0.001', '1')
+    """
+    least = min(0.001, alpha)
+    if p < least:
+        return f"<{least:g}"
+    for digits in range(2, 9):
+        shown = f"{p:.{digits}g}"
+        if (float(shown) < alpha, float(shown) == alpha) == (p < alpha, p == alpha):
+            return shown
+    return repr(p)
+
+
+def p_words(p: float, tests: int, alpha: float = SIGNIFICANT) -> str:
     """Return a p-value, and for how many tests it is corrected.
 
     >>> p_words(0.0812, 1), p_words(0.0005, 12), p_words(1.0, 12)
     ('p=0.081', 'p<0.001 (Holm, 12 tests)', 'p=1 (Holm, 12 tests)')
     """
-    shown = "p<0.001" if p < 0.001 else f"p={p:.2g}"
+    shown = p_figure(p, alpha)
+    shown = f"p{shown}" if shown.startswith("<") else f"p={shown}"
     return shown if tests <= 1 else f"{shown} (Holm, {tests} tests)"
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, forced_words, unit_of
 from nova_bench.fairness_view import SENTENCE_LIMIT, number, safe
+from nova_bench.fairness_words import p_figure
 from nova_bench.render_fairness import Sheet
 
 Entry = Mapping[str, Any]
@@ -55,7 +56,7 @@ def _under(text: str, style: str = "") -> Padding:
 
 
 def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
-    entries, headline = task["comparisons"], task["headline"]
+    entries, headline, alpha = task["comparisons"], task["headline"], settings["alpha"]
     many = len(task["runs"]) > 2
     shown = headline if any(entry["metric"] == headline for entry in entries) else entries[0]["metric"]
     overall = [entry for entry in entries if entry["metric"] == shown and entry["slice"] == OVERALL]
@@ -68,18 +69,18 @@ def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
         yield Text()
     else:
         yield _line(f"A = {overall[0]['a']}, B = {overall[0]['b']}; B - A on the answers that both gave")
-    yield _comparisons(overall[:MOST_PAIRS], "", many=many)
+    yield _comparisons(overall[:MOST_PAIRS], "", alpha, many=many)
     for entry in overall[:MOST_PAIRS]:
         yield _under(entry["sentence"], "yellow" if entry["forced"] else "")
     if len(overall) > MOST_PAIRS:
         yield _under(f"and {len(overall) - MOST_PAIRS} more pairs; --json has all", "dim")
-    yield from _slices(slices, many=many)
+    yield from _slices(slices, alpha, many=many)
     if others:
         yield Text()
         if many:
             yield _by_run(task, others)
         else:
-            yield _comparisons(others, "other metrics, all samples", many=False)
+            yield _comparisons(others, "other metrics, all samples", alpha, many=False)
             for entry in _counted(others):
                 yield _under(entry["sentence"], "yellow" if entry["forced"] else "")
     rest = [entry for entry in entries if entry["slice"] != OVERALL and entry["metric"] != shown]
@@ -96,19 +97,19 @@ def _counted(entries: Sequence[Entry]) -> list[Entry]:
     return list(found.values())
 
 
-def _slices(entries: Sequence[Entry], *, many: bool) -> Iterator[RenderableType]:
+def _slices(entries: Sequence[Entry], alpha: float, *, many: bool) -> Iterator[RenderableType]:
     """Yield the headline metric on each slice; of many runs only where a difference was told, as pairs times slices fill pages."""
     shown = [entry for entry in entries if entry["outcome"] in (BETTER, WORSE)] if many else entries
     if shown:
         yield Text()
-        yield _comparisons(shown[:MOST_LINES], f"{shown[0]['metric']} by slice", many=many)
+        yield _comparisons(shown[:MOST_LINES], f"{shown[0]['metric']} by slice", alpha, many=many)
     if left := len(shown[MOST_LINES:]):
         yield _under(f"and {left} more; --json has all", "dim")
     if len(shown) < len(entries):
-        yield _under(
-            f"by slice, {len(entries) - len(shown)} of {len(entries)} comparisons show no difference and are left out here; --json has all",
-            "dim",
-        )
+        untested = sum(entry["p"] is None for entry in entries)
+        said = f"by slice, no difference is told in {len(entries) - len(shown)} of {len(entries)} comparisons"
+        said += f", of which {untested} could not be tested" if untested else ""
+        yield _under(f"{said}; they are left out here, --json has all", "dim")
 
 
 def _by_run(task: Entry, entries: Sequence[Entry]) -> Table:
@@ -125,18 +126,35 @@ def _by_run(task: Entry, entries: Sequence[Entry]) -> Table:
     ranked = {(rank["metric"], rank["model"]): rank for rank in task["ranks"]}
     for metric in dict.fromkeys(entry["metric"] for entry in entries):
         of_metric = [entry for entry in entries if entry["metric"] == metric]
-        values = _values(of_metric)
+        values, places = _values(of_metric), places_of(of_metric[0])
         row = [_mark(of_metric[0], metric)]
         for label in labels:
             rank = ranked.get((metric, label))
-            shown = number(values.get(label), places_of(of_metric[0]))
+            shown = _spread(values.get(label, []), places)
             row.append(Text(shown if rank is None else f"{shown} ({_rank(rank)})"))
         table.add_row(*row)
     return table
 
 
-def _values(entries: Sequence[Entry]) -> dict[str, float | None]:
-    return {entry[side]: entry[f"value_{side}"] for entry in entries for side in ("a", "b")}
+def _values(entries: Sequence[Entry]) -> dict[str, list[float]]:
+    """Return each run's values, one a pair: they differ where other answers are left out beside other runs."""
+    found: dict[str, list[float]] = {}
+    for entry in entries:
+        for side in ("a", "b"):
+            values = found.setdefault(entry[side], [])
+            if entry[f"value_{side}"] is not None:
+                values.append(entry[f"value_{side}"])
+    return found
+
+
+def _spread(values: Sequence[float], places: int) -> str:
+    """Return a run's value, or the least and the greatest of those that it has beside other runs.
+
+    >>> _spread([0.5, 0.5], 3), _spread([0.5, 0.25], 3), _spread([], 3)
+    ('0.500', '0.250 to 0.500', '-')
+    """
+    ends = list(dict.fromkeys(number(end, places) for end in (min(values), max(values)))) if values else ["-"]
+    return " to ".join(ends)
 
 
 def _rank(rank: Entry) -> str:
@@ -154,7 +172,7 @@ def _table(title: str) -> Table:
     )
 
 
-def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Sheet:
+def _comparisons(entries: Sequence[Entry], title: str, alpha: float, *, many: bool) -> Sheet:
     """Return comparisons as a table; the first column is what tells them apart."""
     by_slice = any(entry["slice"] != OVERALL for entry in entries)
     columns = [("slice" if by_slice else "metric", "<"), *([("A", "<"), ("B", "<")] if many else [])]
@@ -165,11 +183,11 @@ def _comparisons(entries: Sequence[Entry], title: str, *, many: bool) -> Sheet:
     for entry in entries:  # a column of one metric lines up
         places[entry["metric"]] = max(places[entry["metric"]], places_of(entry))
     for entry in entries:
-        table.row(_cells(entry, places[entry["metric"]], by_slice=by_slice, many=many))
+        table.row(_cells(entry, places[entry["metric"]], alpha, by_slice=by_slice, many=many))
     return table
 
 
-def _cells(entry: Entry, places: int, *, by_slice: bool, many: bool) -> list[Text]:
+def _cells(entry: Entry, places: int, alpha: float, *, by_slice: bool, many: bool) -> list[Text]:
     limits = None if entry["low"] is None else (entry["low"], entry["high"])
     return [
         _mark(entry, entry["slice"] if by_slice else entry["metric"]),
@@ -178,8 +196,8 @@ def _cells(entry: Entry, places: int, *, by_slice: bool, many: bool) -> list[Tex
         Text(number(entry["value_b"], places)),
         Text(signed(entry["difference"], places)),
         Text("-" if limits is None else f"[{number(limits[0], places)}, {number(limits[1], places)}]"),
-        Text(p_value(entry["p"])),
-        Text(p_value(entry["p_holm"])),
+        Text(p_value(entry["p"], alpha)),
+        Text(p_value(entry["p_holm"], alpha)),
         Text(number(entry["detectable"], places)),
         Text(str(entry["clusters"])),
         Text(_SHOWN[entry["outcome"]], style=_STYLES[entry["outcome"]]),
@@ -213,13 +231,13 @@ def signed(value: float | None, places: int) -> str:
     return f"+{shown}" if value is not None and value > 0 and float(shown) else shown
 
 
-def p_value(p: float | None) -> str:
-    """Return a p-value.
+def p_value(p: float | None, alpha: float) -> str:
+    """Return a p-value that does not look like alpha where it is not.
 
-    >>> p_value(0.0123), p_value(0.00001), p_value(None), p_value(1.0)
-    ('0.012', '<0.001', '-', '1')
+    >>> p_value(0.0123, 0.05), p_value(0.04996, 0.05), p_value(0.00001, 0.05), p_value(None, 0.05), p_value(1.0, 0.05)
+    ('0.012', '0.04996', '<0.001', '-', '1')
     """
-    return "-" if p is None else "<0.001" if p < 0.001 else f"{p:.2g}"
+    return "-" if p is None else p_figure(p, alpha)
 
 
 def _ranks(task: Entry, metric: str) -> Table:
@@ -232,10 +250,13 @@ def _ranks(task: Entry, metric: str) -> Table:
     table.add_column(Text(safe(metric, None)), justify="right")
     sign = 1 if entries[0]["higher_is_better"] else -1
     ranked = [rank for rank in task["ranks"] if rank["metric"] == metric]
-    for rank in sorted(
-        ranked, key=lambda rank: (rank["low"], rank["high"], -sign * (values[rank["model"]] or 0.0))
-    ):
-        table.add_row(_rank(rank), Text(safe(rank["model"])), number(values[rank["model"]], places))
+
+    def order(rank: Entry) -> tuple[int, int, float]:
+        own = values[rank["model"]]
+        return rank["low"], rank["high"], -sign * sum(own) / max(len(own), 1)
+
+    for rank in sorted(ranked, key=order):
+        table.add_row(_rank(rank), Text(safe(rank["model"])), _spread(values[rank["model"]], places))
     return table
 
 
@@ -245,6 +266,8 @@ def _after(task: Entry, settings: Entry, rest: Sequence[Entry]) -> Iterator[Rend
     level = f"{100 * (1 - settings['alpha']):g}"
     said = f"{level}% intervals, each for itself; B is better or worse where Holm p is below {settings['alpha']:g}. Holm over "
     said += ", ".join(f"{count} ({family})" for family, count in tests.items()) + " tests."
+    if len(task["runs"]) > 2:
+        said += " A run's rank is corrected over this run's own pairs by one metric, so it can tell what the table of all pairs does not."
     if rest:
         told = sum(entry["outcome"] in (BETTER, WORSE) for entry in rest)
         said += f" Not shown: {len(rest)} comparisons of other metrics by slice, {told} of them better or worse; --json has all."

@@ -163,6 +163,11 @@ def test_three_runs_have_ranks_with_limits(home: Path, two: dict[str, Any]) -> N
     }
     assert ranked.pop("prior") == (3, 3)
     assert set(ranked.values()) == {(1, 2)}
+    # Pairs of one protocol share a signature, which says nothing of one pair alone.
+    assert len(task["signatures"]) == len({e["metric"] for e in task["comparisons"]})
+    alike = overall(two, "ap50")["signature"]
+    assert task["signatures"][alike] == two["tasks"][0]["signatures"][alike]
+    assert task["signatures"][alike]["protocol"]["repeats"] == 1
     # Three at once are resampled together, and each pair is what it is alone.
     alone = overall(two, "ap50")
     for entry in task["comparisons"]:

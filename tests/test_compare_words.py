@@ -57,7 +57,7 @@ TOP1, FNR = ("top1(normalised)", True), ("fnr50", False)
             ("ap50", True),
             NO,
             "no difference can be told: ap50 of B is 0.02 lower to 0.09 higher than that of A, p=0.4 (Holm, 3 tests); "
-            "this set could have shown 0.06",
+            "this set could have shown 0.06, tested alone",
         ),
         (
             TOP1,
@@ -68,7 +68,7 @@ TOP1, FNR = ("top1(normalised)", True), ("fnr50", False)
             TOP1,
             NO,
             "no difference can be told: B is right on 2 fewer to 9 more of 100 images than A (top1(normalised)), p=0.4 (Holm, 3 tests); "
-            "this set could have shown 6",
+            "this set could have shown 6, tested alone",
         ),
         # Fewer missed lesions are more found ones, and the signs turn round.
         (
@@ -90,6 +90,29 @@ TOP1, FNR = ("top1(normalised)", True), ("fnr50", False)
             ("loss", False),
             {"outcome": "worse", "low": 0.04},
             "loss of B is 0.04 to 0.09 higher than that of A, worse, as lower is better, p=0.003 (Holm, 3 tests)",
+        ),
+        (
+            TOP1,
+            NO | {"tests": 1, "p_holm": 0.3},
+            "no difference can be told: B is right on 2 fewer to 9 more of 100 images than A (top1(normalised)), p=0.3; "
+            "this set could have shown 6",
+        ),
+        (
+            ("ap50", True),
+            NO | {"detectable": None},
+            "no difference can be told: ap50 of B is 0.02 lower to 0.09 higher than that of A, p=0.4 (Holm, 3 tests); "
+            "no difference of any size could have been shown",
+        ),
+        # A p-value that rounding would put on alpha shows on which side it is.
+        (
+            ("ap50", True),
+            {"p_holm": 0.04996},
+            "ap50 of B is 0.02 to 0.09 higher than that of A, p=0.04996 (Holm, 3 tests)",
+        ),
+        (
+            ("ap50", True),
+            NO | {"tests": 1, "p": 0.0502, "p_holm": 0.0502},
+            "no difference can be told: ap50 of B is 0.02 lower to 0.09 higher than that of A, p=0.0502; this set could have shown 0.06",
         ),
         # Significant alone, not among many.
         (

@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder),
         str(ROOT),
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     (path,) = folder.glob("*.whl")
     return path
 
@@ -72,7 +72,7 @@ def test_wheel_installed_elsewhere_runs_the_demo(wheel: Path, tmp_path: Path) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)

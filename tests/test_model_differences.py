@@ -156,10 +156,63 @@ def test_interval_is_the_plain_one_where_many_differ() -> None:
     assert model_difference(a, b, ACCURACY)[:4] == pytest.approx(paired_difference(a, b, ACCURACY)[:4])
 
 
+@pytest.mark.parametrize(("clusters", "size"), [(10, 0.001), (10, 0.01), (50, 0.0001), (200, 0.00001)])
+def test_small_differences_all_one_way_are_told_by_test_and_interval_alike(
+    clusters: int, size: float
+) -> None:
+    """All of them together are less than one cluster's whole range, which what was not drawn is taken for."""
+    rng = np.random.default_rng(clusters)
+    a = 0.5 * rng.random(clusters)
+    b = a + size * (1 + 0.1 * rng.standard_normal(clusters))
+    found, back = (
+        model_difference(table_of(x), table_of(y), ACCURACY, alpha=0.05) for x, y in ((a, b), (b, a))
+    )
+    assert found.p is not None
+    assert found.p < 0.05
+    assert found.low == pytest.approx(scipy.stats.ttest_rel(b, a).confidence_interval().low)
+    assert found.low is not None
+    assert found.low > 0
+    assert (back.value, back.low, back.high) == (-found.value, -found.high, -found.low)  # type: ignore[operator]
+    assert found.value is not None
+    assert found.detectable is not None
+    assert (
+        found.detectable < found.value
+    )  # nearly ten standard errors were told; the set cannot be too small for that
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, UNBOUNDED])
+@pytest.mark.parametrize(("clusters", "low"), [(6, 0.134), (10, 0.476), (20, 0.690), (100, 0.881)])
+def test_the_same_difference_in_every_cluster_is_no_exact_knowledge(
+    metric: Metric, clusters: int, low: float
+) -> None:
+    found = model_difference(table_of(np.zeros(clusters)), table_of(np.ones(clusters)), metric)
+    assert (found.value, found.s, found.p) == (1, 0, 2.0 ** (1 - clusters))
+    # Below an exact 97.5% limit, 0.54 to 0.96, and above 0 as the test says.
+    assert found.low == pytest.approx(low, abs=0.001)
+    assert found.low is not None
+    assert found.low < 0.025 ** (1 / clusters)
+    # What rounding leaves of a spread of 0 is none either.
+    tenth = model_difference(table_of(np.zeros(clusters)), table_of(np.full(clusters, 0.1)), metric)
+    assert tenth.low == pytest.approx(low / 10, abs=0.0001)
+
+
+def test_where_no_difference_could_be_told_none_is_called_detectable() -> None:
+    five = model_difference(table_of(np.zeros(5)), table_of(np.ones(5)), ACCURACY)
+    assert (five.p, five.detectable) == (0.0625, None)  # five of five show nothing
+    six = model_difference(table_of(np.zeros(6)), table_of(np.ones(6)), ACCURACY)
+    assert (six.p, six.detectable) == (0.03125, 1)  # told, so that the largest difference can be
+    few = model_difference(table_of(ordered(7, 3)), table_of(ordered(7, 3, start=3)), ACCURACY)
+    assert (few.s is not None, few.low is not None, few.detectable) == (True, True, None)  # more than 1
+    assert detectable_difference(0.3, 7) is detectable_difference(0.01, 5) is None
+    assert detectable_difference(0.3, 7, range=None) is not None
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 12), st.sampled_from([0, 0.3, 1.0]), st.sampled_from([0, 0.3, 1.0])),
+        st.tuples(
+            st.integers(0, 12), st.sampled_from([0, 0.3, 0.301, 1.0]), st.sampled_from([0, 0.3, 0.301, 1.0])
+        ),
         min_size=1,
         max_size=40,
     ),
@@ -267,7 +320,7 @@ def test_what_cannot_be_compared() -> None:
     empty = table_of([])
     for metric in (ACCURACY, BY_BOOTSTRAP):
         assert model_difference(empty, empty, metric) == Difference(
-            None, None, None, None, None, None, 0, 0, "undefined: no samples"
+            None, None, None, None, None, None, 0, 0, "undefined: no samples that it counts"
         )
     undefined = ratio_of("right", "right", "share")
     zeros = table_of(np.zeros(10))

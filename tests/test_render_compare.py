@@ -64,6 +64,15 @@ def test_many_runs_get_ranks_and_a_column_each(documents: dict[int, dict[str, An
     assert re.search(r"^ +1-2 +symmetry .*0\.180$", shown, re.MULTILINE)
     assert re.search(r"^ +3 +prior +0\.000$", shown, re.MULTILINE)
     assert re.search(r"^fnr50 +1\.000 \(3\) +0\.772 \(1-2\) +0\.772 \(1-2\)$", shown, re.MULTILINE)
+    said = " ".join(shown.split())
+    assert "A run's rank is corrected over this run's own pairs" in said
+    assert "by slice, no difference is told in" in said
+    # Where answers are left out, a run has not the same value beside every other.
+    failed = copy.deepcopy(documents[3])
+    first = failed["tasks"][0]["comparisons"][0]
+    assert first["b"] == failed["tasks"][0]["runs"][1]["label"]
+    first["value_b"] = 0.25
+    assert "0.180 to 0.250" in text(failed)
     many = copy.deepcopy(documents[3])
     (task,) = many["tasks"]
     labels = [f"model{i}" for i in range(9)]

@@ -143,10 +143,30 @@ def test_gated_bundle_is_self_reported_without_its_answers(gated: tuple[Path, Pa
     result = found(home, bare, data)  # which tells the groups
     assert (result["status"], result["reasons"]) == ("consistent", [])
     assert result["cells"]["recomputed"] == result["cells"]["stated"]
-    assert any("stay the submitter's own" in note for note in result["notes"])
+    assert any("are the submitter's own" in note for note in result["notes"])
     result = found(home, whole, data)
     assert (result["status"], result["reasons"]) == ("verified", []), result
     assert result["cells"]["recomputed"] == result["cells"]["stated"]
+
+
+def test_gated_bundle_without_answers_is_compared_with_the_samples_of_the_data(
+    gated: tuple[Path, Path, Path, Path], tmp_path: Path
+) -> None:
+    home, data, bare, _ = gated
+    other = make_built(tmp_path / "other", patients=23)
+    result = found(home, bare, other)
+    assert result["status"] == "rejected"
+    assert "digest" in result["reasons"][0]
+
+    def asked_otherwise(parts: Parts) -> None:
+        parts["bundle.json"]["scoring"]["requests"] = "0" * 64
+        for one in (*parts["report.json"]["cells"], *parts["fairness.json"]["comparisons"]):
+            one["signature"]["provenance"]["requests"] = "0" * 12
+
+    forged = forge(bare, tmp_path / "forged.zip", asked_otherwise)
+    assert found(home, forged, None)["status"] == "consistent"
+    result = found(home, forged, data)
+    assert any("scoring/requests" in reason for reason in result["reasons"]), result
 
 
 def test_masked_rows_are_compared_and_no_patient_is_named(

@@ -49,7 +49,12 @@ def check_answers(bundle: Bundle, data: str, folder: Path, settings: Settings) -
     try:
         run = open_run(folder, settings=settings)
         if bundle.responses is None:
-            _check_frame(bundle, run, found)
+            found.notes.append(
+                "it holds no answers: its samples and requests are those of the data set, its rows are the submitter's own"
+            )
+            found.add(_sample_faults(bundle, run))
+            if not found.reasons:
+                _compare_by_group(bundle, run, found)
             return found, None
         # First: what is no verdict must not come to a scorer.
         found.add(verdict_faults(bundle, run))
@@ -184,27 +189,41 @@ def _answer_faults(bundle: Bundle, run: Run) -> Iterator[str]:
     yield from differences(judges, counted, f"{layout.BUNDLE}/judges")
 
 
-def _check_frame(bundle: Bundle, run: Run, found: Findings) -> None:
-    """Compare what a data set tells of rows whose answers are not there: whose they are and what was asked; then all cells with its groups."""
-    found.notes.append("it holds no answers, so the numbers in its rows stay the submitter's own")
-    stated, scored, scoring = bundle.rows, run.scored, bundle.about["scoring"]
-    data = run.plan.data
+def _compare_by_group(bundle: Bundle, run: Run, found: Findings) -> None:
+    """Compute all numbers of rows without answers anew, with the groups that the data set has: masked rows have none."""
+    rows, data = bundle.rows, run.plan.data
     data.kind, data.revision = bundle.about["data"]["kind"], bundle.about["data"]["revision"]
-    asked = {"template": scored.template_hash, "requests": scored.requests_hash, "split": scored.split}
-    found.add(differences({key: scoring[key] for key in asked}, asked, f"{layout.BUNDLE}/scoring"))
-    expected = masked(scored.table) if stated.is_masked else scored.table
-    found.add(_line_faults(stated.table, expected, layout.ROWS))
-    if found.reasons:
-        return
-    tables = (
-        None if one is None else replace(one, groups=scored.table.groups)
-        for one in (stated.table, stated.worst, stated.best)
+    table, worst, best = (
+        None if one is None else replace(one, groups=run.scored.table.groups)
+        for one in (rows.table, rows.worst, rows.best)
     )
+    assert table is not None  # only worst and best may be
     with tempfile.TemporaryDirectory(prefix="nova_bench_") as scratch:
         whole = stated_run(bundle, run.plan.task, Path(scratch))
-        whole.scored.table, whole.scored.worst, whole.scored.best = tables  # type: ignore[assignment]
+        whole.scored.table, whole.scored.worst, whole.scored.best = table, worst, best
         with np.errstate(all="ignore"):
             compare_numbers(bundle, whole, found)
+
+
+def _sample_faults(bundle: Bundle, run: Run) -> Iterator[str]:
+    """Yield where the rows of a bundle without answers are of other samples than the data set has, or of other requests."""
+    scored, stated = run.scored, bundle.about["scoring"]
+    table = masked(scored.table) if bundle.rows.is_masked else scored.table
+    expected = {"template": scored.template_hash, "requests": scored.requests_hash, "split": scored.split}
+    yield from differences({key: stated[key] for key in expected}, expected, f"{layout.BUNDLE}/scoring")
+    yield from _line_faults(
+        bundle.rows.table, table, ("id", "repeat", "cluster", "split", "base"), layout.ROWS
+    )
+
+
+def _line_faults(stated: Table, found: Table, names: Sequence[str], where: str) -> Iterator[str]:
+    """Yield where two tables have other lines: how many, or what these are called."""
+    if len(stated) != len(found):
+        yield f"{where} has {len(stated)} lines, expected {len(found)}"
+        return
+    for name in names:
+        given, expected = getattr(stated, name), getattr(found, name)
+        yield from _told(given == expected, given, expected, found, f"{where}, {name}")
 
 
 def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
@@ -222,28 +241,8 @@ def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
             )
 
 
-def _line_faults(
-    stated: Table,
-    found: Table,
-    where: str,
-    names: Sequence[str] = ("id", "repeat", "cluster", "split", "base"),
-) -> Iterator[str]:
-    """Yield where the lines of two tables are not of the same samples and patients."""
-    if len(stated) != len(found):
-        yield f"{where} has {len(stated)} lines, expected {len(found)}"
-        return
-    for name in names:
-        yield from _told(
-            getattr(stated, name) == getattr(found, name),
-            getattr(stated, name),
-            getattr(found, name),
-            found,
-            f"{where}, {name}",
-        )
-
-
 def _table_faults(stated: Table, found: Table, where: str) -> Iterator[str]:
-    yield from _line_faults(stated, found, where, ("id", "repeat", "cluster", "split", "status", "base"))
+    yield from _line_faults(stated, found, ("id", "repeat", "cluster", "split", "status", "base"), where)
     if len(stated) != len(found):
         return
     if set(stated.groups) != set(found.groups):

@@ -179,7 +179,7 @@ def _comparable(document: Any) -> Any:
         return {
             key: _comparable(value)
             for key, value in document.items()
-            if key not in ("folder", "provenance", "run", "label")
+            if key not in ("folder", "versions", "run", "label")
         }
     return [_comparable(value) for value in document] if isinstance(document, list) else document
 

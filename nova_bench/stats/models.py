@@ -37,7 +37,8 @@ class Difference(NamedTuple):
         low: Lower limit of the interval at 1 - alpha; None without one.
         high: Upper limit.
         p: Of the two-sided test of "no difference": below alpha exactly where 0 lies outside the interval.
-        detectable: The smallest difference that a data set like this one shows at 80% power; None without an interval.
+        detectable: The smallest difference that a data set like this one shows at 80% power; None without an interval, and where none is
+            large enough.
         n_clusters: Clusters that carry the number.
         n_differing: Clusters in which the two models' statistics differ on some line.
         note: Why something is missing, or what to know about it.
@@ -91,7 +92,7 @@ class Differences:
         clusters, differing = int(self.n_clusters[a, b]), int(self.n_differing[a, b])
         note = None
         if number(self.value) is None:
-            note = "undefined on these samples" if clusters else "undefined: no samples"
+            note = "undefined on these samples" if clusters else "undefined: no samples that it counts"
         elif clusters < MIN_CLUSTERS:
             note = f"no interval: {clusters} cluster{'' if clusters == 1 else 's'}, fewer than {MIN_CLUSTERS}"
         elif self.undefined[a, b] > MAX_UNDEFINED:
