@@ -167,6 +167,8 @@ def test_a_saved_check_is_of_this_file_and_these_options(
         ({"api_key": "sk-1"}, "option api_key of the model looks like a key"),
         ({"weights_in": "/home/me/weights"}, "option weights_in of the model is a place on this machine"),
         ({"weights_in": "~/weights"}, "is a place on this machine"),
+        ({"other": "hf_" + "a1" * 12}, "option other of the model looks like a key"),
+        ({"server": "https://me:pw@models.example/v1"}, "option server of the model looks like a key"),
         (
             {"server": "http://gpu-box:8000/v1"},
             "option server of the model is an address in a private network",
@@ -189,6 +191,12 @@ def test_options_that_may_not_be_published(
     }
     opened = rewritten(made, tmp_path, model={**model, "options": pinned})
     assert submitted(tmp_path, opened)["submitted"]
+
+
+def test_a_server_that_calls_its_model_by_a_folder_is_told_of(tmp_path: Path) -> None:
+    path = write_adapter(tmp_path, ADAPTER.replace('model="acme-1"', 'model="/scratch/me/acme-1"'))
+    (told,) = missing(submitted(tmp_path, run(tmp_path, path)))
+    assert "the server called its model /scratch/me/acme-1, a place on its machine" in told
 
 
 def test_a_task_of_ones_own_is_no_entry(tmp_path: Path) -> None:

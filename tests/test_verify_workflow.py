@@ -41,9 +41,14 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def submit(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Commit what lies in the folder, and verify it as the workflow's last step does."""
+    """Commit what lies in the folder, and verify it."""
     git(folder, "add", "-A", "-f")
     git(folder, "commit", "-qm", "submission", "--allow-empty")
+    return verify(folder)
+
+
+def verify(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Verify the last commit as the workflow's last step does."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [str(ROOT / ".ci" / "verify_submission"), str(folder)],
@@ -78,6 +83,30 @@ def test_forged_bundle_fails_with_the_reason(checkout: Path, leaderboard: Path) 
     done = submit(checkout)
     assert done.returncode == 1
     assert "/value is 0.99, expected" in done.stdout
+
+
+def test_file_that_a_checkout_turns_into_another_is_refused(checkout: Path, leaderboard: Path) -> None:
+    """What is verified has to be what is merged, whatever attributes say."""
+    entry = add(checkout, leaderboard)
+    (checkout / ".gitattributes").write_text("*.json text eol=crlf\n")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "submission")
+    entry.unlink()
+    git(checkout, "checkout", "--", ".")
+    done = verify(checkout)
+    assert done.returncode == 1
+    assert "nova_diagnosis.json: a .gitattributes file makes another file of it" in done.stdout
+    assert "1 files outside leaderboard/ are changed too" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["json", "zip"])
+def test_half_of_a_submission_is_not_removed(checkout: Path, leaderboard: Path, kind: str) -> None:
+    entry = add(checkout, leaderboard)
+    assert submit(checkout).returncode == 0
+    entry.with_suffix(f".{kind}").unlink()
+    done = submit(checkout)
+    assert done.returncode == 1
+    assert "an entry and its bundle go together" in done.stdout
 
 
 def test_entry_whose_bundle_is_not_changed_is_read_with_it(checkout: Path, leaderboard: Path) -> None:

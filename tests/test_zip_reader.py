@@ -81,11 +81,14 @@ def test_what_zipfile_writes_is_read(tmp_path: Path, method: int) -> None:
     assert read(tmp_path, packed(listed)) == {**CONTENT, "bundle.json": b""}
 
 
-def test_extra_fields_and_comments_of_members_are_skipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("comment", b"a comment of a member"), ("extra", struct.pack("<HH", 0x7075, 6) + b"../etc")],
+)
+def test_extra_field_and_comment_of_a_member_are_refused(tmp_path: Path, field: str, value: bytes) -> None:
     listed = [(member(name), data) for name, data in CONTENT.items()]
-    listed[0][0].comment = b"a comment of a member"
-    listed[1][0].extra = struct.pack("<HH", 0x7075, 6) + b"../etc"
-    assert read(tmp_path, packed(listed)) == CONTENT
+    setattr(listed[1][0], field, value)
+    refused(tmp_path, packed(listed), "extra field")
 
 
 @pytest.mark.parametrize(

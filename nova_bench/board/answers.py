@@ -7,7 +7,9 @@ Then they are what any run's are: `open_run` finds to each request of the data s
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from nova_bench.board.contradictions import identity_stated
 from nova_bench.board.differences import SMALL, TOLERANCE, differences
 from nova_bench.board.recompute import Findings, compare_numbers
 from nova_bench.board.rows_file import Rows, masked
+from nova_bench.board.stated import stated_run
 from nova_bench.board.verdicts import verdict_faults
 from nova_bench.errors import DataError, IdentityError, NovaBenchError, UsageError
 from nova_bench.prepare import Settings
@@ -50,6 +53,8 @@ def check_answers(bundle: Bundle, data: str, folder: Path, settings: Settings) -
                 "it holds no answers: its samples and requests are those of the data set, its rows are the submitter's own"
             )
             found.add(_sample_faults(bundle, run))
+            if not found.reasons:
+                _compare_by_group(bundle, run, found)
             return found, None
         # First: what is no verdict must not come to a scorer.
         found.add(verdict_faults(bundle, run))
@@ -109,7 +114,8 @@ def _as_stated(bundle: Bundle, run: Run, found: Findings) -> None:
     stated, data = bundle.about["data"], run.plan.data
     if data.revision is None and stated["revision"] is not None:
         found.notes.append(
-            f"the data set here has no commit; its digest is the stated one, so its content is that of commit {stated['revision'][:12]}"
+            f"the data set here is the stated one by its digest, and has no commit; that it is of commit {stated['revision'][:12]} is the "
+            "submitter's word"
         )
     data.kind, data.revision = stated["kind"], stated["revision"]
     scored, missing = run.scored, bundle.about["scoring"]["missing"]
@@ -119,14 +125,16 @@ def _as_stated(bundle: Bundle, run: Run, found: Findings) -> None:
         found.notes.append(
             f"columns {', '.join(here)} cannot be made here, so their cells stay self-reported: {remedy}"
         )
+    if kept_out := sorted(set(missing) & set(scored.table.columns)):
+        found.notes.append(
+            f"columns {', '.join(kept_out)} can be made here and could not where it was run, so their cells are empty"
+        )
     columns = {name: column for name, column in scored.table.columns.items() if name not in missing}
     scored.table = _with_columns(scored.table, columns)
     scored.missing = dict(missing)
 
 
 def _with_columns(table: Table, columns: Mapping[str, np.ndarray | Ragged]) -> Table:
-    from dataclasses import replace
-
     return replace(table, columns=columns)
 
 
@@ -179,6 +187,22 @@ def _answer_faults(bundle: Bundle, run: Run) -> Iterator[str]:
         for name, one in scored.judges.items()
     }
     yield from differences(judges, counted, f"{layout.BUNDLE}/judges")
+
+
+def _compare_by_group(bundle: Bundle, run: Run, found: Findings) -> None:
+    """Compute all numbers of rows without answers anew, with the groups that the data set has: masked rows have none."""
+    rows, data = bundle.rows, run.plan.data
+    data.kind, data.revision = bundle.about["data"]["kind"], bundle.about["data"]["revision"]
+    table, worst, best = (
+        None if one is None else replace(one, groups=run.scored.table.groups)
+        for one in (rows.table, rows.worst, rows.best)
+    )
+    assert table is not None  # only worst and best may be
+    with tempfile.TemporaryDirectory(prefix="nova_bench_") as scratch:
+        whole = stated_run(bundle, run.plan.task, Path(scratch))
+        whole.scored.table, whole.scored.worst, whole.scored.best = table, worst, best
+        with np.errstate(all="ignore"):
+            compare_numbers(bundle, whole, found)
 
 
 def _sample_faults(bundle: Bundle, run: Run) -> Iterator[str]:

@@ -194,7 +194,7 @@ def _judges(run: Run, report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 **{key: known[key] for key in shared},
                 "folder": account.asked.folder.name,
                 "identity": dict(account.asked.identity),
-                "stand_in": is_stand_in(account.asked),
+                "stand_in": is_stand_in(account.asked.identity),
                 **{key: known[key] for key in counts},
             }
         )

@@ -70,6 +70,9 @@ def read_bundle(path: Path) -> Bundle:
     """
     packed = read_regular(path, layout.MAX_BUNDLE_BYTES)
     members = members_of(packed, layout.is_member)
+    n_values = sum(data.count(sign) for data in members.values() for sign in (b",", b"[", b"{"))
+    if n_values > layout.MAX_VALUES:
+        raise BundleError(f"it holds about {n_values:,} values; at most {layout.MAX_VALUES:,} are read")
     for name in layout.ALWAYS:
         if name not in members:
             raise BundleError(f"{name} is missing; make the bundle anew with `nova-bench submit`")
@@ -197,7 +200,7 @@ def _rows(data: bytes) -> Rows:
 
     try:
         return rows_of(header, checked())
-    except LogError as error:
+    except (LogError, OverflowError) as error:
         raise BundleError(f"{layout.ROWS}: {error}") from None
 
 

@@ -10,17 +10,19 @@ from typing import Any
 
 from nova_bench.adapter import remote_code
 from nova_bench.board import layout
-from nova_bench.board.bundle import SEED
+from nova_bench.board.bundle import SEED, card_json
 from nova_bench.board.bundle_reader import Bundle
 from nova_bench.board.differences import differences
-from nova_bench.catalog import content_root
+from nova_bench.board.ready import is_stand_in
+from nova_bench.catalog import content_root, split_model
 from nova_bench.data import open_data
 from nova_bench.errors import BundleError
+from nova_bench.model_names import is_any_same, is_same_model
 from nova_bench.report import too_many_unjudged
 from nova_bench.signature import digest
 from nova_bench.stats import RESAMPLES
 from nova_bench.task import Task
-from nova_bench.types import STATUSES
+from nova_bench.types import STATUSES, Card
 
 MAX_REPEATS = 1000
 
@@ -37,8 +39,15 @@ def contradictions(bundle: Bundle, task: Task) -> Iterator[str]:
     yield from _start_faults(bundle)
     if (stated := model["remote_code"]) != (real := remote_code(model["options"])):
         yield f"model/remote_code is {stated}, expected {real}"
-    if (about["check"]["source"], about["check"]["options"]) != (model["source"], model["options"]):
+    checked = (about["check"]["adapter"], about["check"]["source"], about["check"]["options"])
+    if checked != (split_model(model["name"])[0], model["source"], model["options"]):
         yield "check is of another adapter, other options or another state of its file than what was run"
+    form = card_json(Card())
+    if set(model["card"]) != set(form) or any(
+        form[key] is not None and not isinstance(value, type(form[key]))
+        for key, value in model["card"].items()
+    ):
+        yield f"model/card is no card: expected {', '.join(form)}, each of its kind"
     yield from _data_faults(about, task)
     yield from _row_faults(bundle, task)
     yield from _answer_faults(bundle)
@@ -157,16 +166,22 @@ def _row_faults(bundle: Bundle, task: Task) -> Iterator[str]:
     yield from differences(scoring["scorers"], versions, f"{layout.BUNDLE}/scoring/scorers")
     if scoring["split"] != (split := "+".join(sorted(set(table.split.tolist())))):
         yield f"scoring/split is {scoring['split']!r}, expected {split!r}"
-    columns = {column for scorer in task.scorers for column in scorer.columns}
+    columns = {column for scorer in task.scorers if scorer.missing is not None for column in scorer.columns}
     if odd := [column for column in scoring["missing"] if column not in columns or column in table.columns]:
-        yield f"scoring/missing names {', '.join(odd[:5])}: no column of the task, or one that is there"
+        yield f"scoring/missing names {', '.join(odd[:5])}: no column that a missing resource takes away, or one that is there"
+    if any(len(remedy) > 500 or not remedy.isprintable() for remedy in scoring["missing"].values()):
+        yield "scoring/missing holds something else than a line that says what to install"
 
 
 def _answer_faults(bundle: Bundle) -> Iterator[str]:
     """Yield where the answers are not one to each line, or not to the requests that the bundle states."""
     records, table = bundle.responses, bundle.rows.table
     if records is None:
+        if not bundle.about["data"]["gated"]:
+            yield f"{layout.RESPONSES} is left out, and the data are not gated; only answers on gated data may be"
         return
+    if lacking := sorted(set(bundle.judges) - set(bundle.verdicts)):
+        yield f"the verdicts of judge {', '.join(lacking)} are left out, and the answers are there; expected both or neither"
     if len(records) != len(table):
         yield f"{layout.RESPONSES} has {len(records)} records, and {layout.ROWS} {len(table)} lines; expected one to each"
         return
@@ -206,8 +221,33 @@ def _judge_faults(bundle: Bundle, judge: Mapping[str, Any], task: Task) -> Itera
         judge["unjudged_verdicts"] / verdicts if verdicts else None,
     ):
         yield f"judge {name} left more than 1% unjudged; such a run cannot be submitted"
-    if judge["stand_in"] and not bundle.about["data"]["synthetic"]:
+    if judge["stand_in"] != (is_real := is_stand_in(judge["identity"])):
+        yield f"judge {name}: stand_in is {judge['stand_in']}, expected {is_real}"
+    if not judge["self"] and _is_self(bundle.about["model"], judge):
+        yield f"judge {name}: self is False, and it is the model under test by what both are called"
+    if (judge["stand_in"] or is_real) and not bundle.about["data"]["synthetic"]:
         yield f"judge {name} is a stand-in for tests; numbers of real data need a model"
+
+
+def _is_self(model: Mapping[str, Any], judge: Mapping[str, Any]) -> bool:
+    """Return whether a judge is the model under test: by the rule of `nova_bench.judge.check_self_judge`, or by the names that vendors gave."""
+    identity = judge["identity"]
+    own, other = (
+        str(options.get("model") or name.partition(":")[2]).strip()
+        for name, options in (
+            (model["name"], model["options"]),
+            (str(identity["adapter"]), identity["options"]),
+        )
+    )
+    if is_any_same(model["answered_as"], judge["models"]):
+        return True
+    if own or other:
+        return is_same_model(own, other)
+    return (model["name"], model["source"], model["options"]) == (
+        identity["adapter"],
+        identity["source"],
+        identity["options"],
+    )
 
 
 def embedded_digest(task: Task) -> str | None:

@@ -36,6 +36,8 @@ MAX_DOCUMENT_BYTES = 1 << 26
 MAX_LINE_BYTES = 1 << 24
 """Of one line of a ``.jsonl``: an answer may have a million characters, each up to 12 bytes as JSON."""
 MAX_LINES = 2_000_000
+MAX_VALUES = 30_000_000
+"""Of all documents and lines together: an empty list takes two bytes of JSON, and fifty times as many of memory."""
 MAX_DEPTH = 32
 """Of nested objects and arrays in any document or line."""
 
@@ -43,6 +45,8 @@ ENTRIES = "entries"
 SYNTHETIC = "synthetic"
 """Entries of made-up data lie here, never in `ENTRIES`: the two are in no table together."""
 
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[.].*)?")
+"""Names that Windows gives no file, whatever stands behind their first dot."""
 _LOST = re.compile(r"[^a-z0-9._+=@,-]+")
 _LONGEST = 80
 
@@ -67,10 +71,16 @@ def slug(name: str) -> str:
     'openai-org-model-7b-d622c946'
     """
     made = _LOST.sub("-", name.lower()).strip("-.")[:_LONGEST]
-    if made == name:
+    if made == name and not _RESERVED.fullmatch(made):
         return made
     mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{made}-{mark}" if made else mark
+    return (
+        f"{made.replace('.', '-', 1)}-{mark}"
+        if _RESERVED.fullmatch(made)
+        else f"{made}-{mark}"
+        if made
+        else mark
+    )
 
 
 def entry_path(model: str, task: str, *, is_synthetic: bool) -> PurePosixPath:

@@ -24,6 +24,10 @@ _PLACE = re.compile(r"(?:~[^/\\\\]*)?[/\\\\]|[A-Za-z]:[/\\\\]|file:")
 _KEY_NAME = re.compile(r"(?:^|_)(?:api_?key|token|secret|password|access_key)$", re.IGNORECASE)
 
 
+_KEY_FORM = re.compile(r"(?:sk-|hf_|gh[opsu]_|github_pat_|AIza|xox[abp]-|Bearer )[A-Za-z0-9_-]{16,}")
+"""How the keys of well-known services begin, whatever an option is called."""
+
+
 def gaps(run: Run, manifest: Mapping[str, Any], report: Mapping[str, Any]) -> list[Gap]:
     """Return what keeps a run from being submitted, its adapter's check apart; an empty list where nothing does.
 
@@ -37,6 +41,7 @@ def gaps(run: Run, manifest: Mapping[str, Any], report: Mapping[str, Any]) -> li
         *_of_task(run, manifest),
         *_of_data(run),
         *_of_answers(run, again),
+        *_of_names(run),
         *_of_judges(run, report),
         *_of_options(manifest),
         *(gap for asked in asked_judges(run.folder) for gap in _of_judge_options(asked)),
@@ -48,9 +53,9 @@ def is_gated(run: Run) -> bool:
     return run.plan.data.source.gated and not run.plan.data.is_synthetic
 
 
-def is_stand_in(asked: Asked) -> bool:
+def is_stand_in(identity: Mapping[str, Any]) -> bool:
     """Return whether a judge is the rule-based stand-in."""
-    return str(asked.identity["adapter"]).partition(":")[0] == STAND_IN or "rules" in asked.options
+    return str(identity["adapter"]).partition(":")[0] == STAND_IN or "rules" in identity["options"]
 
 
 def _of_task(run: Run, manifest: Mapping[str, Any]) -> Iterator[Gap]:
@@ -95,6 +100,17 @@ def _of_answers(run: Run, again: str) -> Iterator[Gap]:
         )
 
 
+def _of_names(run: Run) -> Iterator[Gap]:
+    """Yield the names that servers gave for their models and that are places: a server that was not told a name gives its folder's."""
+    named = [*run.scored.models, *(name for one in run.scored.judges.values() for name in one.models)]
+    for name in dict.fromkeys(named):
+        if _PLACE.match(name):
+            yield Gap(
+                f"the server called its model {printable(name, 100)}, a place on its machine, and each answer would say so",
+                "give it a name where it is started (vLLM: --served-model-name), and run again",
+            )
+
+
 def _of_judges(run: Run, report: Mapping[str, Any]) -> Iterator[Gap]:
     for account in run.scored.judges.values():
         name = printable(account.asked.name, 100)
@@ -104,7 +120,7 @@ def _of_judges(run: Run, report: Mapping[str, Any]) -> Iterator[Gap]:
                 f"{account.failed} answers wait for a verdict of judge {name}",
                 f"ask it again with its own -J: {rejudge}",
             )
-        if is_stand_in(account.asked) and not run.plan.data.is_synthetic:
+        if is_stand_in(account.asked.identity) and not run.plan.data.is_synthetic:
             yield Gap(
                 f"judge {name} is a stand-in, whose verdicts on real data are no measure of anything",
                 f"delete {printable(str(account.asked.folder), 200)}, or judge a copy of the run with a language model",
@@ -143,7 +159,7 @@ def _unpublishable(options: Mapping[str, Any], whose: str, flag: str) -> Iterato
         said = printable(str(key), 60)
         if not isinstance(value, str) or not value:
             continue
-        if _KEY_NAME.search(str(key)):
+        if _KEY_NAME.search(str(key)) or _KEY_FORM.match(value) or _has_login(value):
             yield Gap(
                 f"option {said} of the {whose} looks like a key and would be published",
                 "let the adapter read the key from an environment variable, and run again",
@@ -159,6 +175,14 @@ def _unpublishable(options: Mapping[str, Any], whose: str, flag: str) -> Iterato
                 f"option {said} of the {whose} is an address in a private network",
                 "name it in `transport` of the adapter's header: where a server stands cannot change an answer",
             )
+
+
+def _has_login(address: str) -> bool:
+    """Return whether an address has a name and a password in it."""
+    try:
+        return "://" in address and "@" in urlsplit(address).netloc
+    except ValueError:
+        return False
 
 
 def _host(address: str) -> str:

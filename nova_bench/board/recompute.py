@@ -134,6 +134,12 @@ def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:
             found.recomputed += not told
             found.add(iter(told))
     found.add(differences(_rest(stated), _rest(report), layout.REPORT))
+    kept = ("name", "repeats", "self", "rubrics", "models", "dropped", "lines", "unjudged", "verdicts")
+    judges, expected_judges = (
+        [{key: judge[key] for key in kept} for judge in listed]
+        for listed in (about["judges"], report["judges"])
+    )
+    found.add(differences(judges, expected_judges, f"{layout.BUNDLE}/judges"))
     _compare_fairness(bundle, run, found, is_blind=is_blind)
     if odd:
         found.reasons.append(f"{odd} cells stand twice or have no name")
@@ -181,7 +187,8 @@ def _comparable(document: Any) -> Any:
 def _versions(report: Any) -> Mapping[str, str]:
     """Return the packages that the stated cells say they were made with: shown, and the same in all of them."""
     try:
-        return dict(report["cells"][0]["signature"]["provenance"]["versions"])
+        stated = dict(report["cells"][0]["signature"]["provenance"]["versions"])
+        return stated if all(isinstance(one, str) and len(one) <= 200 for one in stated.values()) else {}
     except (TypeError, KeyError, IndexError, ValueError):
         return {}
 

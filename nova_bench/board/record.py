@@ -25,7 +25,7 @@ def record_path(entry: Path) -> Path:
         entry: The entry's file.
 
     Raises:
-        UsageError: It lies below neither ``entries/`` nor ``synthetic/``.
+        UsageError: It lies below neither ``entries/`` nor ``synthetic/``, or a link leads elsewhere: a stranger's tree may have one.
 
     >>> record_path(Path("leaderboard/entries/prior/nova_caption.json")).as_posix()
     'leaderboard/verifications/prior/nova_caption.json'
@@ -36,7 +36,12 @@ def record_path(entry: Path) -> Path:
         )
     root, below = entry.parents[2], entry.parts[-2:]
     inner = [layout.SYNTHETIC] if entry.parts[-3] == layout.SYNTHETIC else []
-    return root.joinpath(VERIFICATIONS, *inner, *below)
+    path = root.joinpath(VERIFICATIONS, *inner, *below)
+    if ".." in below or any(one.is_symlink() for one in (path, *path.parents[: len(inner) + 2])):
+        raise UsageError(
+            f"--record: {path} is or lies behind a link; expected a folder of the leaderboard's own"
+        )
+    return path
 
 
 def write_record(entry: Path, result: Mapping[str, Any]) -> Path:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from nova_bench.board.layout import ROWS_VERSION
+from nova_bench.counterfactual import ANSWER
 from nova_bench.errors import LogError
 from nova_bench.table import Ragged, Table
 
@@ -63,14 +64,20 @@ class Rows:
 
 
 def masked(table: Table) -> Table:
-    """Return a table without what tells whose lines these are: numbers for ids and clusters, in the same order, and no groups.
+    """Return a table without what tells whose lines these are, or what was answered.
+
+    Numbers stand for ids and clusters, in the same order, and there are no groups, and no hashes of answers: an answer of a word or two
+    is found again from its hash, and with it, where it is right, the gated one.
 
     Args:
         table: A run's rows.
     """
     ids = _numbers(table.id, "s")
     base = ids if table.base is table.id else _numbers_of(table.base, table.id, ids)
-    return dataclasses.replace(table, id=ids, cluster=_numbers(table.cluster, "c"), groups={}, base=base)
+    columns = {name: column for name, column in table.columns.items() if name != ANSWER}
+    return dataclasses.replace(
+        table, id=ids, cluster=_numbers(table.cluster, "c"), groups={}, base=base, columns=columns
+    )
 
 
 def _numbers(names: np.ndarray, letter: str) -> np.ndarray:

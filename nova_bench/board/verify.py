@@ -173,8 +173,7 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
             opened = run or _opened(bundle, where, Path(scratch) / "blank", settings)
             result["rerun"] = ask_again(bundle, opened, rerun, Path(scratch) / "again", settings)
         if run is None and not more.reasons:  # no answers in it: what the rows told stands
-            more.stated, more.recomputed = found.stated, found.recomputed
-            more.notes = [*found.notes, *more.notes]
+            more.recomputed = max(more.recomputed, found.recomputed)
     return _ended(result, more, is_whole=run is not None)
 
 

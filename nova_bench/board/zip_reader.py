@@ -7,10 +7,11 @@ else is refused, because whatever two readers can see differently in one file ca
 - members that overlap, or that have something between them: one small block could be read a thousand times;
 - sizes that lie: what comes out is counted while it comes out, and never more is made than was said, and than the limits allow;
 - names that are not on the list: so no folder, no ``..``, no drive, no link can be meant; names twice; names in any other alphabet;
-- encrypted members, members in several volumes, ZIP64, other compressions, sizes behind the data, anything in front.
+- encrypted members, members in several volumes, ZIP64, other compressions, sizes behind the data, anything in front;
+- extra fields and comments of members: field 0x7075 gives a member another name, for readers who know it.
 
-Extra fields and comments of members are skipped over. Python's ``zipfile`` is not used: it takes the sizes of the directory as they stand,
-reads all of its entries first, and finds an archive inside another file.
+Python's ``zipfile`` is not used: it takes the sizes of the directory as they stand, reads all of its entries first, and finds an archive
+inside another file.
 """
 
 from __future__ import annotations
@@ -178,7 +179,9 @@ def _directory(data: bytes, limits: ZipLimits) -> list[_Member]:
             mode,
             offset,
         ) = entry
-        behind = at + _ENTRY.size + n_name + n_extra + n_comment
+        if n_extra or n_comment:
+            raise BundleError("a member has an extra field or a comment; expected neither")
+        behind = at + _ENTRY.size + n_name
         if behind > end:
             raise BundleError("its directory is damaged: an entry is longer than the directory")
         name = _name(data[at + _ENTRY.size : at + _ENTRY.size + n_name])
@@ -258,6 +261,8 @@ def _data_start(member: _Member, data: bytes) -> int:
     if member.offset + _LOCAL.size > len(data) or data[member.offset : member.offset + 4] != b"PK\3\4":
         raise BundleError(f"member {member.name} has no header where the directory says")
     _, _, flags, method, _, _, crc, packed, size, n_name, n_extra = _LOCAL.unpack_from(data, member.offset)
+    if n_extra:
+        raise BundleError(f"member {member.name} has an extra field; expected none")
     start = member.offset + _LOCAL.size
     stated = (data[start : start + n_name], flags, method, crc, packed, size)
     expected = (
@@ -272,7 +277,7 @@ def _data_start(member: _Member, data: bytes) -> int:
         raise BundleError(
             f"member {member.name} has two headers that differ; expected the same name, sizes and checksum in both"
         )
-    return int(start + n_name + n_extra)
+    return int(start + n_name)
 
 
 def _unpacked(member: _Member, data: bytes, left: int, limits: ZipLimits) -> bytes:
