@@ -126,6 +126,23 @@ def _answers(count: int) -> str:
     return "1 answer" if count == 1 else f"{count} answers"
 
 
+def is_beyond_range(entry: Entry) -> bool:
+    """Return whether what could have been shown is more than two values of this metric can differ by.
+
+    Args:
+        entry: Its ``detectable`` and ``range``.
+
+    >>> is_beyond_range({"detectable": 1.2, "range": [0, 1]}), is_beyond_range({"detectable": 1.2, "range": None})
+    (True, False)
+    """
+    limits = entry.get("range")
+    return (
+        limits is not None
+        and entry["detectable"] is not None
+        and bool(entry["detectable"] > limits[1] - limits[0])
+    )
+
+
 def _told(entry: Entry, unit: Unit | None) -> str:
     shown = p_words(entry["p_holm"], entry["tests"])
     if unit is not None:
@@ -139,7 +156,9 @@ def _not_told(entry: Entry, unit: Unit | None) -> str:
         said = f"{_does(entry, unit)}{_name(entry, unit)} taken alone, {p_words(entry['p'], 1)}"
         return f"no difference can be told among {entry['tests']} tests: {said}, but {p_words(entry['p_holm'], entry['tests'])}"
     said = f"no difference can be told: {_does(entry, unit)}{_name(entry, unit)}, {p_words(entry['p_holm'], entry['tests'])}"
-    if entry["detectable"] is not None:
+    if is_beyond_range(entry):
+        said += "; this set is too small to show even the largest difference there can be"
+    elif entry["detectable"] is not None:
         shown = entry["detectable"] * (1.0 if unit is None else abs(unit.scale))
         said += f"; this set could have shown {rounded_pair([shown], places=_places(unit))[0]}"
     return f"{said}; {entry['note']}" if entry["note"] else said
@@ -213,12 +232,16 @@ def between(low: float, high: float, more: str, fewer: str, *, places: int) -> s
     ('4 to 9 more', '4 to 9 fewer')
     >>> between(-2, 5.4, "more", "fewer", places=0), between(0.2, 5.4, "more", "fewer", places=0)
     ('2 fewer to 5 more', '0.2 to 5.4 more')
+    >>> between(0.0069, 0.0149, "higher", "lower", places=2), between(0.01, 0.01, "higher", "lower", places=2)
+    ('0.007 to 0.015 higher', '0.01 higher')
     """
     if low < 0 < high:
         first, second = rounded_pair([-low, high], places=places)
         return f"{first} {fewer} to {second} {more}"
     word = more if high > 0 or low == high == 0 else fewer
-    first, second = rounded_pair(sorted([abs(low), abs(high)]), places=places)
+    amounts = sorted([abs(low), abs(high)])
+    tried = [rounded_pair(amounts, places=decimals) for decimals in range(places, places + 3)]
+    first, second = next((pair for pair in tried if pair[0] != pair[1]), tried[0])
     return f"{first} {word}" if first == second else f"{first} to {second} {word}"
 
 

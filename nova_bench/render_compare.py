@@ -11,7 +11,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nova_bench.compare_words import BETTER, IDENTICAL, NOT_TOLD, UNDEFINED, WORSE, forced_words, unit_of
+from nova_bench.compare_words import (
+    BETTER,
+    IDENTICAL,
+    NOT_TOLD,
+    UNDEFINED,
+    WORSE,
+    forced_words,
+    is_beyond_range,
+    unit_of,
+)
 from nova_bench.fairness_view import SENTENCE_LIMIT, number, safe
 from nova_bench.render_fairness import Sheet
 
@@ -180,7 +189,7 @@ def _cells(entry: Entry, places: int, *, by_slice: bool, many: bool) -> list[Tex
         Text("-" if limits is None else f"[{number(limits[0], places)}, {number(limits[1], places)}]"),
         Text(p_value(entry["p"])),
         Text(p_value(entry["p_holm"])),
-        Text(number(entry["detectable"], places)),
+        Text("none" if is_beyond_range(entry) else number(entry["detectable"], places)),
         Text(str(entry["clusters"])),
         Text(_SHOWN[entry["outcome"]], style=_STYLES[entry["outcome"]]),
     ]
