@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nova_bench.cli_options import DONE, INCOMPLETE, settings_of
+from nova_bench.errors import UsageError
 
 
 def add_verb(verbs: Any) -> None:
@@ -69,7 +70,12 @@ def _compare(parsed: argparse.Namespace) -> int:
         settings=settings_of(parsed),
     )
     if parsed.out is not None:
-        parsed.out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            parsed.out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"--out {parsed.out}: its folder cannot be made: {error.strerror or error}"
+            ) from error
         write_json(parsed.out, document)
     if parsed.json:
         print(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False))

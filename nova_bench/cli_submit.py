@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,7 +122,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     if document["dry_run"] and document["submitted"]:
         said.append("The adapters were not run: submit checks them, or takes --check FILE.")
     elif document["submitted"]:
-        said.append("Check them as others will: nova-bench verify, with each bundle.")
+        place = os.path.commonpath([record["bundle"] for record in document["submitted"]])
+        said.append(f"Check as others will: nova-bench verify {printable(shlex.quote(place), 300)}")
     return said
 
 

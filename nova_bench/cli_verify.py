@@ -152,6 +152,10 @@ def _told_rerun(rerun: Mapping[str, Any]) -> Iterator[str]:
         f"{indent} {rerun['answered']} of {rerun['asked']} random requests answered by {printable(rerun['model'])}, seed {rerun['seed']}"
         + (f"; {printable(rerun['ended'], 300)}" if rerun["ended"] else "")
     )
+    for difference in rerun["identity"]:
+        yield f"{indent} the bundle's {printable(difference, 300)} in the model that was asked"
+    if not rerun["identity"]:
+        yield f"{indent} same adapter file and options as the bundle states"
     for key, words in (
         ("same_text", "the same text"),
         ("same_prediction", "the same prediction"),
@@ -160,13 +164,16 @@ def _told_rerun(rerun: Mapping[str, Any]) -> Iterator[str]:
         share = rerun[key]
         if share is not None and share["share"] is not None:
             yield f"{indent} {words}: {share['same']} of {share['of']} ({share['share']:.0%}, 95% interval {share['low']:.0%} to {share['high']:.0%})"
+    same = []
     for metric in rerun["metrics"]:
+        name = printable(metric["metric"])
         before, after = (_number(metric[key]) for key in ("stated", "again"))
-        yield f"{indent} {printable(metric['metric'])} on these: {before} before, {after} now"
-    for difference in rerun["identity"]:
-        yield f"{indent} the bundle's {printable(difference, 300)} in the model that was asked"
-    if not rerun["identity"]:
-        yield f"{indent} same adapter file and options as the bundle states"
+        if before == after:
+            same.append(f"{name} {before}")
+        else:
+            yield f"{indent} {name} on these: {before} before, {after} now"
+    if same:
+        yield f"{indent} on these before and now: {', '.join(same)}"
 
 
 def _number(value: float | None) -> str:

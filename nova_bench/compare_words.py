@@ -221,12 +221,16 @@ def between(low: float, high: float, more: str, fewer: str, *, places: int) -> s
     ('4 to 9 more', '4 to 9 fewer')
     >>> between(-2, 5.4, "more", "fewer", places=0), between(0.2, 5.4, "more", "fewer", places=0)
     ('2 fewer to 5 more', '0.2 to 5.4 more')
+    >>> between(0.0069, 0.0149, "higher", "lower", places=2), between(0.01, 0.01, "higher", "lower", places=2)
+    ('0.007 to 0.015 higher', '0.01 higher')
     """
     if low < 0 < high:
         first, second = rounded_pair([-low, high], places=places)
         return f"{first} {fewer} to {second} {more}"
     word = more if high > 0 or low == high == 0 else fewer
-    first, second = rounded_pair(sorted([abs(low), abs(high)]), places=places)
+    amounts = sorted([abs(low), abs(high)])
+    tried = [rounded_pair(amounts, places=decimals) for decimals in range(places, places + 3)]
+    first, second = next((pair for pair in tried if pair[0] != pair[1]), tried[0])
     return f"{first} {word}" if first == second else f"{first} to {second} {word}"
 
 

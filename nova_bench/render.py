@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nova_bench.judge import rubric_id
 from nova_bench.render_judges import judged, people, people_note, repeats
+from nova_bench.source_file import printable
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -33,13 +34,11 @@ def _is_count(cell: Mapping[str, Any]) -> bool:
 
 
 def _value(cell: Mapping[str, Any]) -> Text:
-    shown = Text(
-        number(cell["value"], 0 if _is_count(cell) else 3),
-        style="bold" if cell["value"] is not None else "dim",
-    )
+    digits = 0 if _is_count(cell) else 3
+    shown = Text(number(cell["value"], digits), style="bold" if cell["value"] is not None else "dim")
     if cell["bounds"]:
         low, high = sorted(bound if bound is not None else float("nan") for bound in cell["bounds"])
-        shown.append(f" ({number(low)}..{number(high)})", style="yellow")
+        shown.append(f" ({number(low, digits)}..{number(high, digits)})", style="yellow")
     return shown
 
 
@@ -55,7 +54,7 @@ def report(document: Mapping[str, Any], *, slices: bool = True) -> RenderableTyp
     parts: list[RenderableType] = []
     if overall:
         first = overall[0]
-        title = f"{document['task']}  ·  {first['model']}  ·  {first['n']} samples, {first['clusters']} cases answered"
+        title = f"{document['task']}  ·  {printable(first['model'], 100)}  ·  {first['n']} samples, {first['clusters']} cases answered"
         parts.append(Text(title, style="bold"))  # a table's own title would be folded to the table's width
         parts.append(_metrics(overall, document["judges"]))
         parts.append(_states(first))

@@ -198,7 +198,11 @@ def _cells(entry: Entry, places: int, alpha: float, *, by_slice: bool, many: boo
         Text("-" if limits is None else f"[{number(limits[0], places)}, {number(limits[1], places)}]"),
         Text(p_value(entry["p"], alpha)),
         Text(p_value(entry["p_holm"], alpha)),
-        Text(number(entry["detectable"], places)),
+        Text(
+            "none"
+            if entry["detectable"] is None and entry["p"] is not None
+            else number(entry["detectable"], places)
+        ),
         Text(str(entry["clusters"])),
         Text(_SHOWN[entry["outcome"]], style=_STYLES[entry["outcome"]]),
     ]

@@ -140,3 +140,13 @@ def test_home_of_runs_is_not_needed_to_render(documents: dict[int, dict[str, Any
     for run in document["tasks"][0]["runs"]:
         run["folder"] = str(Path("nowhere"))
     assert text(document) == text(documents[2])
+
+
+def test_a_difference_that_no_metric_can_have_is_not_shown_as_detectable(
+    documents: dict[int, dict[str, Any]],
+) -> None:
+    document = copy.deepcopy(documents[2])
+    document["tasks"][0]["comparisons"][0]["detectable"] = 1.469
+    shown = text(document)
+    assert "1.469" not in shown
+    assert re.search(r"(?m)^ap50 .* none +33 ", shown)

@@ -73,6 +73,23 @@ def test_what_was_never_asked_is_missing(whole: tuple[Path, nb.Run], tmp_path: P
     log.write_text("".join(f"{line}\n" for line in log.read_text().splitlines()[2:]))
     (told,) = missing(submitted(tmp_path, nb.open_run(made.folder, settings=settings(tmp_path))))
     assert "2 of 68 requests have no answer (2 x not answered yet)" in told
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    manifest["starts"][-1]["command"] = [
+        "nova-bench",
+        "run",
+        "mini",
+        "--model",
+        "./my acme.py",
+        "-o",
+        "size=401",
+    ]
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    told = missing(submitted(tmp_path, nb.open_run(made.folder, settings=settings(tmp_path))))[0]
+    assert told.endswith("what is open: nova-bench run mini --model './my acme.py' -o size=401")
+    manifest["starts"][-1]["command"] = []
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    told = missing(submitted(tmp_path, nb.open_run(made.folder, settings=settings(tmp_path))))[0]
+    assert "--model acme with the run's other options and --out" in told
 
 
 def test_judges_that_have_not_finished_and_those_that_say_nothing(tmp_path: Path) -> None:
@@ -262,6 +279,8 @@ def test_the_command_line_checks_the_adapter_once_and_submits_two_runs(tmp_path:
     assert dry.returncode == 0, dry.stderr
     assert "nothing is missing" in dry.stdout
     assert not (tmp_path / "leaderboard").exists()
+    said = nova(tmp_path, "submit", "runs", "--out", "my board")
+    assert said.stdout.endswith("nova-bench verify 'my board/synthetic/acme'\n")
     done = nova(tmp_path, "submit", "runs", "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("check of") == 1

@@ -259,6 +259,8 @@ def test_rerun_on_the_command_line(made: tuple[Path, Path, Path]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 random requests answered" in done.stdout
     assert "the same text: 3 of 3 (100%, 95% interval 44% to 100%)" in done.stdout
+    assert done.stdout.index("same adapter file and options") < done.stdout.index("the same text")
+    assert done.stdout.count("on these before and now: ") == 1
     assert "runs code of" in done.stderr
     done = nova(home, "verify", entry, "--rerun", "3", "--model", home / "acme.py")
     assert (done.returncode, "give --data" in done.stderr) == (2, True)

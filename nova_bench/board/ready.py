@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,11 +37,10 @@ def gaps(run: Run, manifest: Mapping[str, Any], report: Mapping[str, Any]) -> li
         manifest: Its manifest.
         report: Its report.
     """
-    again = f"nova-bench run {run.plan.spelling} --model {printable(run.model, 100)} with the run's other options and --out"
     return [
         *_of_task(run, manifest),
         *_of_data(run),
-        *_of_answers(run, again),
+        *_of_answers(run, manifest),
         *_of_names(run),
         *_of_judges(run, report),
         *_of_options(manifest),
@@ -89,14 +89,23 @@ def _of_data(run: Run) -> Iterator[Gap]:
         )
 
 
-def _of_answers(run: Run, again: str) -> Iterator[Gap]:
+def _command(run: Run, manifest: Mapping[str, Any]) -> str:
+    """Return the command that goes on with a run: its last one, as far as that is known."""
+    command = [str(word) for word in manifest["starts"][-1].get("command") or ()]
+    if command[:2] == ["nova-bench", "run"]:
+        return printable(shlex.join(command), 500)
+    said = f"nova-bench run {run.plan.spelling} --model {printable(run.model, 100)} with the run's other options and --out"
+    return f"{said} {printable(str(run.folder), 200)}"
+
+
+def _of_answers(run: Run, manifest: Mapping[str, Any]) -> Iterator[Gap]:
     reasons = collections.Counter(printable(reason, 120) for reason in run.scored.reasons.values())
     if reasons:
         told = "; ".join(f"{n} x {reason}" for reason, n in reasons.most_common(3))
         more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
         yield Gap(
             f"{reasons.total()} of {len(run.scored.table)} requests have no answer ({told}{more})",
-            f"give the run's command again, it asks only what is open: {again} {printable(str(run.folder), 200)}",
+            f"give the run's command again, it asks only what is open: {_command(run, manifest)}",
         )
 
 

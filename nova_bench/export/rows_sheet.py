@@ -30,7 +30,7 @@ def rows_sheet(runs: Sequence[Run], *, with_groups: bool) -> Sheet:
     spellings = list(dict.fromkeys(run.plan.spelling for run in runs))
     if len(spellings) > 1:
         raise UsageError(
-            f"the rows of {' and '.join(spellings)} have different columns; export one task at a time"
+            f"the rows of {', '.join(spellings)} have different columns; export one task at a time"
         )
     tables = [run.scored.table for run in runs]
     numbers = (

@@ -27,9 +27,8 @@ def load(*, size: int = 300) -> nb.Adapter:
         """Answer one request; an exception makes this request alone fail, and the next run asks it again."""
         pictures = [image.pil() for image in request.images]  # decoded, mode L or RGB; may be none or several
         # Ask your model here: model(request.system, request.text, pictures, max_tokens=request.params.max_tokens)
-        if (request.ask or {}).get(
-            "kind"
-        ) == "ground":  # what is wanted; never the name of a task or data set
+        # `ask` says what is wanted; never the name of a task or data set.
+        if (request.ask or {}).get("kind") == "ground":
             return json.dumps([{"box": [low, low, high, high], "label": "lesion"}])
         return f"{len(pictures)} pictures and {len(request.text)} characters were read."
 
