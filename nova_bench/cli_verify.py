@@ -111,6 +111,9 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield harmless(line)
     for label, meaning in {result["label"]: result["meaning"] for result in document["results"]}.items():
         yield f"{label}: {meaning}"
+    for rerun in (result["rerun"] for result in document["results"] if result["rerun"] is not None):
+        again, model = rerun["same_row"], printable(rerun["model"])
+        yield harmless(f"rerun: {model} gave {again['same']} of {again['of']} answers that score the same")
 
 
 def summary(document: Mapping[str, Any]) -> Iterator[str]:

@@ -98,8 +98,15 @@ def _counted(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _slices(entries: Sequence[Entry], alpha: float, *, many: bool) -> Iterator[RenderableType]:
-    """Yield the headline metric on each slice; of many runs only where a difference was told, as pairs times slices fill pages."""
-    shown = [entry for entry in entries if entry["outcome"] in (BETTER, WORSE)] if many else entries
+    """Yield the headline metric on each slice; of many runs only where a difference was told, as pairs times slices fill pages.
+
+    Of two runs, slices on which nothing differs or nothing could be tested are counted in one line.
+    """
+    shown = [
+        entry
+        for entry in entries
+        if (entry["outcome"] in (BETTER, WORSE) if many else entry["outcome"] not in (IDENTICAL, UNDEFINED))
+    ]
     if shown:
         yield Text()
         yield _comparisons(shown[:MOST_LINES], f"{shown[0]['metric']} by slice", alpha, many=many)

@@ -229,33 +229,6 @@ def test_small_amounts_are_not_rounded_away() -> None:
     assert rounded_pair([0.04, 4.0], places=0) == ["0.04", "4.00"]
 
 
-def test_a_set_that_could_not_show_the_largest_difference_says_so() -> None:
-    entry = {
-        "metric": "ap50",
-        "slice": "all",
-        "a": "A",
-        "b": "B",
-        "outcome": "no difference told",
-        "low": -0.8,
-        "high": 0.8,
-    }
-    entry |= {
-        "p": 1.0,
-        "p_holm": 1.0,
-        "tests": 1,
-        "detectable": 1.469,
-        "range": [0, 1],
-        "forced": None,
-        "left_out": {},
-        "note": None,
-    }
-    assert sentence(entry, None).endswith(
-        "this set is too small to show even the largest difference there can be"
-    )
-    assert sentence({**entry, "detectable": 0.9}, None).endswith("this set could have shown 0.90")
-    assert sentence({**entry, "range": None}, None).endswith("this set could have shown 1.47")
-
-
 def test_units_are_those_of_shipped_metrics_that_are_shares() -> None:
     counted = {}
     for task in shipped_tasks():

@@ -67,6 +67,8 @@ def verify(
     """
     settings = settings or Settings()
     targets = find_targets(paths)
+    if data not in (None, "full", "mini") and not Path(str(data)).is_dir():
+        raise UsageError(f"--data {data}: there is no such folder; expected full, or the data set's folder")
     if rerun is not None and len(targets) != 1:
         raise UsageError(f"--rerun asks about one bundle, and {len(targets)} were given")
     if record:
@@ -151,11 +153,13 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
         "model": about["model"]["name"],
         "data": {key: about["data"][key] for key in ("name", "digest", "revision", "synthetic")},
     }
-    found = check_rows(bundle)
+    is_synthetic = about["data"]["synthetic"]
+    where = "mini" if is_synthetic else data
+    # With answers and data the rows are compared with those that the answers give, and the numbers with those of these.
+    found = check_rows(bundle, with_numbers=where is None or bundle.responses is None)
     if target.entry is not None:
         found.reasons += _entry_reasons(target.entry, bundle)
-    where = "mini" if about["data"]["synthetic"] else data
-    if where == "mini" and not about["data"]["synthetic"]:
+    if where == "mini" and not is_synthetic:
         raise UsageError(
             f"{target.bundle} is of real data; give --data full or --data PATH, or leave --data out"
         )
@@ -174,6 +178,10 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
             result["rerun"] = ask_again(bundle, opened, rerun, Path(scratch) / "again", settings)
         if run is None and not more.reasons:  # no answers in it: what the rows told stands
             more.recomputed = max(more.recomputed, found.recomputed)
+        if is_synthetic and data not in (None, "mini"):
+            more.notes.append(
+                "its data are made up: it was verified against those that come with nova-bench, not against --data"
+            )
     return _ended(result, more, is_whole=run is not None)
 
 
