@@ -216,6 +216,13 @@ def test_a_server_that_calls_its_model_by_a_folder_is_told_of(tmp_path: Path) ->
     assert "the server called its model /scratch/me/acme-1, a place on its machine" in told
 
 
+def test_what_a_reader_would_reject_is_not_handed_out(tmp_path: Path) -> None:
+    made = run(tmp_path, write_adapter(tmp_path), limit=None, params={"stop": "a\nb"})
+    with pytest.raises(nb.NovaBenchError, match="verify` would reject it .reproduce holds more than words"):
+        submitted(tmp_path, made)
+    assert not [path for path in (tmp_path / "board").rglob("*") if path.is_file()]
+
+
 def test_a_task_of_ones_own_is_no_entry(tmp_path: Path) -> None:
     task = tmp_path / "nova_localization.py"
     task.write_text('"""Mine."""\nimport nova_bench as nb\n\nTASK = nb.load_task("nova_localization")\n')

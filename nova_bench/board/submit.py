@@ -11,12 +11,15 @@ from typing import Any
 from nova_bench.board import layout
 from nova_bench.board.adapter_check import Checks, Gap, check_gaps, find_adapter, read_check
 from nova_bench.board.bundle import Forbidden, check_rows, described, document_bytes, members, write_bundle
+from nova_bench.board.bundle_reader import read_bundle
 from nova_bench.board.entry import entry_of
+from nova_bench.board.entry_check import command_faults, other_run
 from nova_bench.board.ready import gaps, is_gated, warnings
+from nova_bench.board.recompute import check_rows as found_in_rows
 from nova_bench.catalog import Found
 from nova_bench.conformance import key_variables
 from nova_bench.counterfactual import SWAPPED, demographics_of
-from nova_bench.errors import NovaBenchError, UsageError
+from nova_bench.errors import BundleError, NovaBenchError, UsageError
 from nova_bench.fairness_report import fairness
 from nova_bench.prepare import Settings
 from nova_bench.run import Run, open_run
@@ -203,6 +206,7 @@ def _write(
         content = document_bytes(made)
         forbidden.check(entry.name, content)
         scratch[entry].write_bytes(content)
+        _check_as_a_reader(scratch[bundle], str(made["reproduce"]))
         for path, whole in scratch.items():
             whole.replace(path)
     except OSError as error:
@@ -216,6 +220,30 @@ def _write(
         "cells": len(report["cells"]),
         "members": [*written["files"], layout.BUNDLE],
     }
+
+
+def _check_as_a_reader(bundle: Path, command: str) -> None:
+    """Read what was written as whoever verifies it will, so that a bundle which would be rejected is never handed out.
+
+    Args:
+        bundle: The bundle.
+        command: The entry's, which makes the run again.
+
+    Raises:
+        NovaBenchError: It would be rejected; the message says why.
+    """
+    try:
+        read = read_bundle(bundle)
+        reasons = found_in_rows(read, with_numbers=False).reasons
+        reasons += command_faults(command, read.about["task"]["spelling"])
+        reasons += other_run(command, read.about) if not reasons else ()
+    except BundleError as error:
+        reasons = [str(error)]
+    if reasons:
+        raise NovaBenchError(
+            f"nothing was written: `nova-bench verify` would reject it ({'; '.join(reasons[:5])}). Mend the run where that is its setting; "
+            "otherwise tell nova-bench's authors"
+        )
 
 
 def _fairness(run: Run) -> dict[str, Any] | None:
