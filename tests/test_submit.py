@@ -218,7 +218,7 @@ def test_a_server_that_calls_its_model_by_a_folder_is_told_of(tmp_path: Path) ->
 
 def test_what_a_reader_would_reject_is_not_handed_out(tmp_path: Path) -> None:
     made = run(tmp_path, write_adapter(tmp_path), limit=None, params={"stop": "a\nb"})
-    with pytest.raises(nb.NovaBenchError, match="verify` would reject it .reproduce holds more than words"):
+    with pytest.raises(nb.NovaBenchError, match=r"verify` would reject it .reproduce holds more than words"):
         submitted(tmp_path, made)
     assert not [path for path in (tmp_path / "board").rglob("*") if path.is_file()]
 
