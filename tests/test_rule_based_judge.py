@@ -91,14 +91,14 @@ def test_its_name_is_what_columns_are_called_by() -> None:
 
 
 def test_nothing_chooses_it_unasked() -> None:
-    """Only the demo names it: no suite, no task, no default of an option."""
+    """Only the demo names it, and what refuses it in submissions: no suite, no task, no default of an option."""
     named = [
         path.relative_to(ROOT).as_posix()
         for folder in ("nova_bench", "tasks", "adapters")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in (".py", ".toml") and '"rule_based_judge"' in path.read_text(encoding="utf-8")
     ]
-    assert set(named) <= {"nova_bench/cli.py"}
+    assert set(named) == {"nova_bench/cli_demo.py", "nova_bench/board/ready.py"}
 
 
 def test_a_rubric_that_it_does_not_know_ends_it_with_the_remedy() -> None:

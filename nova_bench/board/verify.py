@@ -157,13 +157,13 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
     where = "mini" if is_synthetic else data
     # With answers and data the rows are compared with those that the answers give, and the numbers with those of these.
     found = check_rows(bundle, with_numbers=where is None or bundle.responses is None)
-    if target.entry is not None:
-        found.reasons += _entry_reasons(target.entry, bundle)
+    of_entry = [] if target.entry is None else _entry_reasons(target.entry, bundle)
     if where == "mini" and not is_synthetic:
         raise UsageError(
             f"{target.bundle} is of real data; give --data full or --data PATH, or leave --data out"
         )
     if found.reasons or where is None:
+        found.reasons += of_entry
         if rerun is not None:
             raise UsageError(
                 "--rerun needs a bundle that is not rejected, and its data set: give --data" + _first(found)
@@ -173,6 +173,7 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
         folder = Path(scratch) / "run"
         folder.mkdir()
         more, run = check_answers(bundle, where, folder, settings)
+        more.reasons += of_entry
         if rerun is not None and not more.reasons:
             opened = run or _opened(bundle, where, Path(scratch) / "blank", settings)
             result["rerun"] = ask_again(bundle, opened, rerun, Path(scratch) / "again", settings)
