@@ -20,7 +20,7 @@ import numpy as np
 import scipy
 
 from nova_bench.metrics.detection import average_precision
-from nova_bench.stats import estimate, paired_difference, resampling_weights
+from nova_bench.stats import estimate, model_difference, resampling_weights
 from nova_bench.table import Ragged, Table
 from nova_bench.types import Metric
 
@@ -182,9 +182,7 @@ def paired_coverage(
     truth, metric = 0.2 * (1 - mean), mean_metric()
     covered, width, bias = [], [], []
     for _ in range(data_sets):
-        value, _, low, high, *_ = paired_difference(
-            *paired_tables(rng, n_clusters, mean, independent), metric
-        )
+        value, _, low, high, *_ = model_difference(*paired_tables(rng, n_clusters, mean, independent), metric)
         assert value is not None  # all cells have at least 8 clusters
         assert low is not None
         assert high is not None

@@ -21,7 +21,7 @@ from nova_bench.judged_rows import JUDGED, UNJUDGED, JudgedMetric, judged_metric
 from nova_bench.metrics.classification import mean_of
 from nova_bench.report import cell_signature
 from nova_bench.signature import seal
-from nova_bench.stats import Estimate, estimate, paired_difference
+from nova_bench.stats import Difference, Estimate, estimate, model_difference
 from nova_bench.table import Table
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 STATED, SWAPPED = "stated", "swapped"
 ANSWER = "answer_hash"
 """The column in which a scorer puts a number that is equal for equal answers."""
-_ROUNDING = 1e-12  # what is left of a standard error of 0
 _CHANGED = mean_of(
     "changed", "changed", about="Share of answers that differ from the answer to the true demographics."
 )
@@ -228,15 +227,12 @@ def _difference(
     missing = run.scored.missing
     remedy = remedy or next((missing[name] for name in metric.needs if name in missing), None)
     if remedy is not None or not len(after):
-        found = stated = swapped = Estimate(None, None, None, None, 0, remedy or "no pair was answered")
+        stated = swapped = Estimate(None, None, None, None, 0)
+        found = Difference(None, None, None, None, None, None, 0, 0, remedy or "no pair was answered")
     else:
         key, seed = ("swapped", value), settings.seed
-        found = paired_difference(before, after, metric, resamples=settings.resamples, seed=seed, key=key)
+        found = model_difference(before, after, metric, resamples=settings.resamples, seed=seed, key=key)
         stated, swapped = (estimate(table, metric, key=key, seed=seed) for table in (before, after))
-    if (
-        found.s is not None and found.s <= _ROUNDING
-    ):  # limits that coincide would claim to know the change exactly
-        found = found._replace(low=None, high=None)
     return {
         **_number(found),
         "stated": stated.value,
@@ -246,7 +242,7 @@ def _difference(
     }
 
 
-def _number(found: Estimate) -> dict[str, Any]:
+def _number(found: Estimate | Difference) -> dict[str, Any]:
     return {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nova_bench.types import Metric
 
 SCHEMA_VERSION = 1
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised when the same rows give other fairness numbers; part of every signature."""
 DEVIATIONS = ("wstd", "wmad", "max")
 WEIGHTS = ("size", "uniform")

@@ -14,7 +14,7 @@ from nova_bench.errors import UnknownNameError
 from nova_bench.judge import rubric_id
 from nova_bench.judge_forms import BLINDED, STATED, AuditedAnswer, form_id
 from nova_bench.judge_texts import Judged
-from nova_bench.stats import Estimate, holm, paired_difference
+from nova_bench.stats import holm, model_difference
 from nova_bench.stats.exchange import exchange_p_value
 from nova_bench.stats.intervals import MIN_CLUSTERS
 from nova_bench.table import Ragged, Table, build_columns
@@ -23,8 +23,6 @@ from nova_bench.types import Item, Judge, Metric, Sample
 
 PERMUTATIONS = 9_999
 SIGNIFICANT = 0.05
-
-_DETECTABLE = 2.8015850  # z at .975 plus z at .8, to one standard error
 
 
 def audit_record(
@@ -190,7 +188,7 @@ def _contrast(
     before, after = lines
     key = ("audit", attribute, one, other)
     n_clusters = len(set(before.cluster))
-    found = paired_difference(before, after, metric, seed=seed, key=key)
+    found = model_difference(before, after, metric, seed=seed, key=key)
     p = None
     if found.value is not None and n_clusters >= MIN_CLUSTERS:
         p = exchange_p_value(before, after, metric, permutations=permutations, seed=seed, key=key)
@@ -205,21 +203,12 @@ def _contrast(
         "moved": float(moved.mean()) if len(moved) else None,
         "value_from": _value(before, metric),
         "value_to": _value(after, metric),
-        **_limits(found, bool(moved.any())),
-        "detectable": None if not found.s else _DETECTABLE * found.s,
-        "p": p,
-    }
-
-
-def _limits(found: Estimate, has_moved: bool) -> dict[str, Any]:
-    """Return a difference with its interval; none where it is the same in every cluster, as such limits would claim to know it exactly."""
-    is_known = bool(found.s) and found.s is not None and found.s > 1e-12
-    note = found.note if has_moved or found.value is None else "no verdict moved"
-    return {
         "difference": found.value,
-        "low": found.low if is_known else None,
-        "high": found.high if is_known else None,
-        "note": note,
+        "low": found.low,
+        "high": found.high,
+        "note": found.note if moved.any() or found.value is None else "no verdict moved",
+        "detectable": found.detectable,
+        "p": p,
     }
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import nova_bench as nb
-from nova_bench.stats import paired_difference
+from nova_bench.stats import model_difference
 
 MINI = Path(__file__).parent.parent / "tasks" / "data" / "nova_mini"
 
@@ -32,7 +32,7 @@ def test_symmetry_scores_between_chance_and_perfection(runs: dict[str, nb.Run]) 
 
 def test_symmetry_beats_prior_in_a_paired_cluster_bootstrap(runs: dict[str, nb.Run]) -> None:
     metric = next(metric for metric in runs["prior"].plan.task.metrics if metric.name == "ap50")
-    found = paired_difference(runs["prior"].scored.table, runs["symmetry"].scored.table, metric)
+    found = model_difference(runs["prior"].scored.table, runs["symmetry"].scored.table, metric)
     assert found.low is not None
     assert found.low > 0
 

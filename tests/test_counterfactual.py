@@ -10,6 +10,7 @@ from fair_set import Answer, make_fair_set, rows_of, run_fair
 
 import nova_bench as nb
 from nova_bench.errors import DataError, UsageError
+from nova_bench.stats import IDENTICAL
 
 QUICK = nb.FairnessSettings(resamples=300, permutations=99)
 
@@ -65,8 +66,9 @@ def test_swapped_answers_are_set_against_the_stated_ones(home: Path, swapped: di
     for value in ("f", "m"):
         assert records["sex", value]["changed"]["value"] == 0
         same = records["sex", value]["metrics"]["accuracy"]
-        assert (same["value"], same["low"], same["high"]) == (0, None, None)  # no interval of width 0
-        assert "standard error 0" in same["note"]
+        assert same["value"] == 0
+        assert -1 < same["low"] < 0 < same["high"] < 1  # other patients could be answered differently
+        assert same["note"] == IDENTICAL
         assert records["sex", value]["changed"]["high"] > 0
     assert black["sentence"].startswith("race replaced by black: ")
     assert "accuracy 1.000 becomes" in black["sentence"]

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 
 import nova_bench as nb
 from nova_bench.catalog import load_model
-from nova_bench.stats import paired_difference
+from nova_bench.stats import model_difference
 
 MINI = Path(__file__).resolve().parent.parent / "tasks" / "data" / "fmbench_mini"
 
@@ -80,7 +80,7 @@ def drawn(pixels: np.ndarray) -> nb.Image:
 def difference(runs: dict[str, nb.Run], a: str, b: str, metric: str) -> tuple[float, float]:
     """Return the interval of b - a, patients resampled."""
     chosen = next(known for known in runs[a].plan.task.metrics if known.name == metric)
-    found = paired_difference(runs[a].scored.table, runs[b].scored.table, chosen)
+    found = model_difference(runs[a].scored.table, runs[b].scored.table, chosen)
     assert found.low is not None
     assert found.high is not None
     return found.low, found.high

@@ -436,10 +436,10 @@ def test_settings_are_in_the_signature_and_change_its_id(home: Path, planted: di
     assert protocol.pop("attribute") == "race"
     assert protocol == json.loads(json.dumps(cell.signature["protocol"]))
     assert fair == {
-        "version": 1, "lambda": 1.0, "deviation": "wstd", "weights": "size", "es_alpha": 1.0, "min_n": 20,
+        "version": 2, "lambda": 1.0, "deviation": "wstd", "weights": "size", "es_alpha": 1.0, "min_n": 20,
         "resamples": 300, "permutations": 299, "seed": 0,
     }  # fmt: skip
-    assert "fairness:version=1,lambda=1.0,deviation=wstd" in found["text"]
+    assert "fairness:version=2,lambda=1.0,deviation=wstd" in found["text"]
     ids = {found["id"]}
     for change in ({"lam": 2.0}, {"deviation": "max"}, {"weights": "uniform"}, {"min_n": 30}, {"seed": 1}):
         changed = FairnessSettings(**{"resamples": 300, "permutations": 299, **change})

@@ -13,7 +13,7 @@ from grouped import MEAN, MEAN_BY_BOOTSTRAP, POOLED_F1, drawn_table, table_of
 
 from nova_bench.errors import UsageError
 from nova_bench.metrics.classification import mean_of
-from nova_bench.stats import Bounded, Comparison, Paired, compare_groups, compare_models, paired_difference
+from nova_bench.stats import Bounded, Comparison, Paired, compare_groups, compare_models, model_difference
 from nova_bench.table import Table
 from nova_bench.types import Metric
 
@@ -89,10 +89,10 @@ def test_changing_places_changes_signs(metric: Metric) -> None:
     assert there.interaction_p == pytest.approx(back.interaction_p, abs=1e-12)
 
 
-def test_overall_is_the_paired_difference() -> None:
+def test_overall_is_the_model_difference() -> None:
     a, b = two_models(FAIR, UNFAIR)
     _, _, found = pair(a, b, permutations=9)
-    value, _, low, high, *_ = paired_difference(a, b, MEAN)
+    value, _, low, high, *_ = model_difference(a, b, MEAN)
     assert (found.overall.value, found.overall.low, found.overall.high) == (value, low, high)
 
 
@@ -125,7 +125,7 @@ def test_gap_difference_of_two_groups_by_hand() -> None:
     variance = 0.0
     for name in sizes:
         part_a, part_b = (table.take(table.groups["group"] == name) for table in (a, b))
-        s = paired_difference(part_a, part_b, MEAN).s
+        s = model_difference(part_a, part_b, MEAN).s
         assert s is not None
         variance += s * s
     assert found.gap.value == pytest.approx(other.gap.value - one.gap.value)  # type: ignore[operator]

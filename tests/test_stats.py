@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from nova_bench.stats import (
     estimate,
     interval,
     iterate_weights,
-    paired_difference,
+    model_difference,
     ratio_standard_error,
     resampling_weights,
 )
@@ -381,24 +382,31 @@ def test_bootstrap_takes_resamples_in_chunks_on_a_large_table() -> None:
 # Two models on the same samples
 
 
-def test_paired_difference_of_binary_answers_by_hand() -> None:
+def test_difference_of_models_of_binary_answers_by_hand() -> None:
     a = table_of([1, 0, 0, 1, 1, 0, 1, 1], list("stuvwxyz"))
     b = table_of([1, 1, 1, 1, 0, 0, 1, 1], list("stuvwxyz"))
     difference = np.array([0, 1, 1, 0, -1, 0, 0, 0])
-    value, s, low, high, n_clusters, note = paired_difference(a, b, MEAN)
-    assert value == pytest.approx(1 / 8)
-    assert s == pytest.approx(scipy.stats.sem(difference))
-    assert (low, high) == pytest.approx(
-        scipy.stats.t.interval(0.95, 7, loc=1 / 8, scale=scipy.stats.sem(difference))
-    )
-    assert (n_clusters, note) == (8, None)
+    found, error = model_difference(a, b, MEAN), scipy.stats.sem(difference)
+    assert found.value == pytest.approx(1 / 8)
+    assert found.s == pytest.approx(error)
+    q, f, squares = scipy.stats.t.ppf(0.975, 7), 8 / 7, 3 / 64  # each of the three is an eighth of a patient
+    total, size = math.sqrt(3 * squares), (squares + 1 / 64) / (math.sqrt(3 * squares) + 1 / 8)
+
+    def beyond(d: float) -> float:
+        return q**2 * (error**2 + f * size * (abs(d) - total)) - (1 / 8 - d) ** 2
+
+    assert found.low == pytest.approx(scipy.optimize.brentq(beyond, -total, -5))
+    assert found.high == 1.0
+    assert beyond(1.0) > 0  # more would fit, but the range ends there
+    assert (found.n_clusters, found.n_differing) == (8, 3)
+    assert found.note == "the answers differ in 3 of 8 clusters: too few to tell at alpha 0.05"
 
 
-def test_paired_difference_by_bootstrap_agrees_with_the_exact_one() -> None:
+def test_difference_of_models_by_bootstrap_agrees_with_the_exact_one() -> None:
     a, b = simulation.paired_tables(np.random.default_rng(13), 200, 0.6)
     exact, resampled = (
-        paired_difference(a, b, MEAN),
-        paired_difference(a, b, MEAN_BY_BOOTSTRAP, resamples=8000),
+        model_difference(a, b, MEAN),
+        model_difference(a, b, MEAN_BY_BOOTSTRAP, resamples=8000),
     )
     assert resampled[:4] == pytest.approx(exact[:4], rel=0.04)
     alone = math.hypot(*(estimate(table, MEAN).s or 0 for table in (a, b)))
@@ -406,38 +414,30 @@ def test_paired_difference_by_bootstrap_agrees_with_the_exact_one() -> None:
     assert exact.s < 0.95 * alone  # what is hard for both cancels
 
 
-def test_paired_difference_joins_on_id_and_repeat() -> None:
+def test_difference_of_models_joins_on_id_and_repeat() -> None:
     a, b = simulation.paired_tables(np.random.default_rng(14), 20, 0.6)
     shuffled = b.take(np.random.default_rng(15).permutation(len(b)))
-    assert paired_difference(a, shuffled, MEAN) == paired_difference(a, b, MEAN)
-    assert paired_difference(b, a, MEAN).value == pytest.approx(-(paired_difference(a, b, MEAN).value or 0))
+    assert model_difference(a, shuffled, MEAN) == model_difference(a, b, MEAN)
+    assert model_difference(b, a, MEAN).value == pytest.approx(-(model_difference(a, b, MEAN).value or 0))
 
 
-def test_paired_difference_of_equal_answers_says_that_it_cannot_tell() -> None:
-    a, _ = simulation.paired_tables(np.random.default_rng(16), 20, 0.6)
-    for metric in (MEAN, MEAN_BY_BOOTSTRAP):
-        value, s, low, high, _, note = paired_difference(a, a, metric)
-        assert (value, s, low, high) == (0, 0, 0, 0)
-        assert "the same in every cluster" in str(note)
-
-
-def test_paired_difference_stays_within_what_the_range_allows() -> None:
+def test_difference_of_models_stays_within_what_the_range_allows() -> None:
     a, b = table_of([0, 0, 0, 0, 0, 1], list("uvwxyz")), table_of([1, 1, 1, 1, 1, 0], list("uvwxyz"))
-    found = paired_difference(a, b, MEAN)
+    found = model_difference(a, b, MEAN)
     assert found.high == 1.0
 
 
-def test_paired_difference_refuses_other_samples() -> None:
+def test_difference_of_models_refuses_other_samples() -> None:
     a = table_of([1, 0, 1], ["u", "v", "w"], ids=["x1", "x2", "x3"])
     b = table_of([1, 0, 1], ["u", "v", "w"], ids=["x1", "x2", "x4"])
     with pytest.raises(
         UsageError, match=r"1 are in the first only and 1 in the second only, such as x3 \(repeat 0\)"
     ):
-        paired_difference(a, b, MEAN)
+        model_difference(a, b, MEAN)
     with pytest.raises(UsageError, match="different clusters"):
-        paired_difference(a, table_of([1, 0, 1], ["u", "v", "v"], ids=["x1", "x2", "x3"]), MEAN)
+        model_difference(a, table_of([1, 0, 1], ["u", "v", "v"], ids=["x1", "x2", "x3"]), MEAN)
     with pytest.raises(UsageError, match="infer=False"):
-        paired_difference(a, a, Metric("tp", (), MEAN.compute, infer=False))
+        model_difference(a, a, Metric("tp", (), MEAN.compute, infer=False))
 
 
 # Coverage, short form; benchmarks/coverage.py is the long one
@@ -467,7 +467,7 @@ def test_coverage_of_average_precision() -> None:
 
 
 @pytest.mark.parametrize("n_clusters", [20, 200])
-def test_coverage_of_a_paired_difference(n_clusters: int) -> None:
+def test_coverage_of_a_model_difference(n_clusters: int) -> None:
     found = simulation.paired_coverage(mean=0.6, n_clusters=n_clusters, data_sets=300)
     assert within_error(found["coverage"], 300)
 

@@ -10,7 +10,7 @@ from nova_bench.stats.compare import (
     compare_table,
     holm,
 )
-from nova_bench.stats.estimates import Estimate, estimate, paired_difference
+from nova_bench.stats.estimates import Estimate, estimate
 from nova_bench.stats.intervals import MIN_CLUSTERS, Interval, interval
 from nova_bench.stats.models import (
     IDENTICAL,
@@ -57,7 +57,6 @@ __all__ = [
     "interval",
     "iterate_weights",
     "model_difference",
-    "paired_difference",
     "ranks",
     "ratio_standard_error",
     "resampling_weights",

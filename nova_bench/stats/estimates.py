@@ -1,4 +1,4 @@
-"""A metric's value over a table, and the paired difference of two, with standard error and interval."""
+"""A metric's value over a table, with standard error and interval; what differences of models are made from too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nova_bench.errors import UsageError
-from nova_bench.stats.intervals import MIN_CLUSTERS, ZERO, interval
+from nova_bench.stats.intervals import MIN_CLUSTERS, interval
 from nova_bench.stats.resampling import (
     MAX_UNDEFINED,
     RESAMPLES,
@@ -30,7 +30,7 @@ _LEAST = (
 
 
 class Estimate(NamedTuple):
-    """A metric's value (or a difference of two) with its error.
+    """A metric's value with its error.
 
     Attributes:
         value: None where it is undefined.
@@ -94,88 +94,12 @@ def estimate(
         s, undefined = math.nan, 0.0
         if metric.infer and n_clusters >= MIN_CLUSTERS and math.isfinite(value):
             chunks = weight_chunks(table, n_clusters, resamples, seed, key, weights)
-            s, undefined = bootstrap_standard_error(_resample([(parts, metric, 1.0)], chunks), n_clusters)
+            s, undefined = bootstrap_standard_error(resampled(parts, metric, chunks), n_clusters)
     if not math.isfinite(value):
         return Estimate(None, None, None, None, n_clusters, "undefined on these samples")
     if not metric.infer:
         return Estimate(value, None, None, None, n_clusters)
     low, high, note = interval(value, s, n_clusters, range=metric.range, alpha=alpha)
-    return Estimate(
-        value, None if math.isnan(s) else s, low, high, n_clusters, undefined_note(undefined) or note
-    )
-
-
-def paired_difference(
-    table_a: Table,
-    table_b: Table,
-    metric: Metric,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    key: tuple[str, ...] = (),
-    alpha: float = 0.05,
-    weights: np.ndarray | None = None,
-) -> Estimate:
-    """Return M_B - M_A of two models on the same samples, with the interval +- t s of the paired difference.
-
-    Both models' patients are drawn with the same weights, so that what is hard for both cancels. Where only a handful of patients
-    tell the models apart, and all in one direction, the interval is too short (``one-sided`` in ``benchmarks/coverage.py``).
-
-    Args:
-        table_a: The answered lines of the first model.
-        table_b: Those of the second, of the same samples and repeats; the order may differ.
-        metric: What is compared.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
-        key: What the tables are a slice of.
-        alpha: 1 - the coverage.
-        weights: As for `estimate`.
-
-    Raises:
-        UsageError: The samples, repeats or clusters of the two differ, or the metric takes no part in comparisons.
-
-    >>> from nova_bench.types import Metric
-    >>> names, zeros = np.array(list("abcdef"), dtype=object), np.zeros(6, int)
-    >>> a = Table(names, names, zeros, names, names, {}, {"right": np.array([1, 1, 0, 1, 0, 0.0])})
-    >>> b = Table(names, names, zeros, names, names, {}, {"right": np.array([1, 1, 1, 1, 0, 0.0])})
-    >>> accuracy = Metric("accuracy", ("right",), lambda t, w: w @ t["right"] / w.sum(1), lambda t: (t["right"], np.ones(len(t))))
-    >>> [round(number, 3) for number in paired_difference(a, b, accuracy)[:4]]
-    [0.167, 0.167, -0.262, 0.595]
-    """
-    if not metric.infer:
-        raise UsageError(
-            f"metric {metric.name!r} is not made for comparisons (infer=False); compare by another metric"
-        )
-    table_a, table_b = same_lines(table_a, table_b)
-    if len(table_a) == 0:
-        return Estimate(None, None, None, None, 0, "undefined: no samples")
-    codes, n_clusters = table_a.cluster_codes()
-    parts_a, parts_b = list(by_repeat(table_a, codes)), list(by_repeat(table_b, codes))
-    if metric.sums is not None:
-        value_a, influence_a, carried_a = mean_of_ratios(parts_a, metric, n_clusters)
-        value_b, influence_b, carried_b = mean_of_ratios(parts_b, metric, n_clusters)
-        n_clusters = int((carried_a | carried_b).sum())
-        s, undefined = influence_standard_error(influence_b - influence_a, n_clusters), 0.0
-    else:
-        value_a = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts_a]))
-        value_b = float(np.mean([metric.compute(part, part.ones())[0] for part, _ in parts_b]))
-        s, undefined = math.nan, 0.0
-        if n_clusters >= MIN_CLUSTERS and math.isfinite(value_b - value_a):
-            chunks = weight_chunks(table_a, n_clusters, resamples, seed, key, weights)
-            differences = _resample([(parts_b, metric, 1.0), (parts_a, metric, -1.0)], chunks)
-            s, undefined = bootstrap_standard_error(differences, n_clusters)
-    value = value_b - value_a
-    if not math.isfinite(value):
-        return Estimate(None, None, None, None, n_clusters, "undefined on these samples")
-    low, high, note = interval(value, s, n_clusters, range=None, alpha=alpha)
-    if metric.range is not None and low is not None and high is not None:
-        width = metric.range[1] - metric.range[0]
-        low, high = max(low, -width), min(high, width)
-    if s <= ZERO:
-        note = (
-            note
-            or "standard error 0: the difference is the same in every cluster, so the interval says nothing"
-        )
     return Estimate(
         value, None if math.isnan(s) else s, low, high, n_clusters, undefined_note(undefined) or note
     )
@@ -229,17 +153,20 @@ def weight_chunks(
         yield weights[start : start + chunk]
 
 
-def _resample(
-    terms: Sequence[tuple[Sequence[tuple[Table, np.ndarray]], Metric, float]], chunks: Iterable[np.ndarray]
+def resampled(
+    parts: Sequence[tuple[Table, np.ndarray]], metric: Metric, chunks: Iterable[np.ndarray]
 ) -> np.ndarray:
-    """Return (b,) the sum over terms of sign * mean over repeats of the metric, under each line of weights."""
+    """Return (b,) a metric's mean over repeats under each line of weights.
+
+    Args:
+        parts: Each repeat's lines with the codes of their clusters, of `by_repeat`.
+        metric: What is computed.
+        chunks: Weights (b, c), a column a cluster.
+    """
     values = []
     for weights in chunks:
-        total = np.zeros(len(weights))
-        for parts, metric, sign in terms:
-            for part, codes in parts:
-                total += sign / len(parts) * metric.compute(part, weights[:, codes].astype(np.float64))
-        values.append(total)
+        of_repeats = [metric.compute(part, weights[:, codes].astype(np.float64)) for part, codes in parts]
+        values.append(np.mean(of_repeats, axis=0))
     return np.concatenate(values)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nova_bench.errors import UsageError
-from nova_bench.stats.estimates import by_repeat, mean_of_ratios, same_lines, weight_chunks
+from nova_bench.stats.estimates import by_repeat, mean_of_ratios, resampled, same_lines, weight_chunks
 from nova_bench.stats.intervals import MIN_CLUSTERS
 from nova_bench.stats.paired_test import conclude, sign_test
 from nova_bench.stats.resampling import MAX_UNDEFINED, RESAMPLES
@@ -100,7 +100,7 @@ class Differences:
         elif differing == 0:
             note = IDENTICAL
         elif sign_test(differing) >= self.alpha:
-            note = f"the models differ in {differing} of {clusters} clusters: too few to tell at alpha {self.alpha:g}"
+            note = f"the answers differ in {differing} of {clusters} clusters: too few to tell at alpha {self.alpha:g}"
         return Difference(
             number(self.value),
             number(self.s),
@@ -215,7 +215,7 @@ def _of_resamples(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the models' values (N,), the variance of each difference over the resamples that define both (N, N), and the rest's share."""
     values = np.array([float(np.mean([metric.compute(t, t.ones())[0] for t, _ in part])) for part in parts])
-    star = np.stack([_resampled(part, metric, chunks) for part in parts])
+    star = np.stack([resampled(part, metric, chunks) for part in parts])
     known = np.isfinite(star)
     moved = np.where(known, star - values[:, None], 0.0)
     weight = known.astype(np.float64)
@@ -225,17 +225,6 @@ def _of_resamples(
         spread = (own - 2 * moved @ moved.T - (total - total.T) ** 2 / count) / (count - 1)
         spread = _without_rounding(spread, own / count)
     return values, spread, 1 - count / max(star.shape[1], 1)
-
-
-def _resampled(
-    part: Sequence[tuple[Table, np.ndarray]], metric: Metric, chunks: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Return a model's value in each resample (B,)."""
-    repeats = [
-        np.concatenate([metric.compute(table, weights[:, codes].astype(np.float64)) for weights in chunks])
-        for table, codes in part
-    ]
-    return np.asarray(np.mean(repeats, axis=0))
 
 
 def _without_rounding(variance: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -16,9 +16,10 @@ from nova_bench.errors import UsageError
 from nova_bench.stats.basis import Basis
 from nova_bench.stats.compare import compare_groups
 from nova_bench.stats.composites import Composites, part_of
-from nova_bench.stats.estimates import paired_difference, same_lines
+from nova_bench.stats.estimates import same_lines
 from nova_bench.stats.intervals import ZERO, t_quantile
 from nova_bench.stats.inversion import chi_scale
+from nova_bench.stats.models import model_difference
 from nova_bench.stats.moderation import combined_df
 from nova_bench.stats.mover import Part, difference
 from nova_bench.stats.permutation import Terms, permutation_p_values
@@ -55,7 +56,7 @@ def compare_models(a: Comparison, b: Comparison) -> Paired:
     assert second is not None
     settings, metric = first.settings, first.metric
     one, other = (each.table.take(np.asarray(each.table.status != "failed")) for each in (first, second))
-    found = paired_difference(
+    found = model_difference(
         one,
         other,
         metric,
