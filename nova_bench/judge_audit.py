@@ -131,7 +131,7 @@ def audit(
                 plan.spelling,
                 lambda: wanted_verdicts(task, answers),
                 join=functools.partial(join_judge, asked, task.judges, start),
-                is_gated=plan.data.source.gated and not plan.data.is_synthetic,
+                is_gated=plan.data.is_gated,
                 budget=budget,
                 progress=progress.judges[-1],
                 show=None if watch is None else lambda: watch(progress),

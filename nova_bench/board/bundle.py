@@ -24,7 +24,7 @@ from nova_bench.board.published import (
     public_usage,
     public_verdicts,
 )
-from nova_bench.board.ready import is_gated, is_stand_in
+from nova_bench.board.ready import is_stand_in
 from nova_bench.board.rows_file import masked, rows_of, write_rows
 from nova_bench.catalog import Found
 from nova_bench.errors import NovaBenchError
@@ -128,7 +128,7 @@ def described(
             "kind": plan.data.kind,
             "digest": plan.data.digest,
             "revision": plan.data.revision,
-            "gated": is_gated(run),
+            "gated": run.plan.data.is_gated,
             "synthetic": plan.data.is_synthetic,
         },
         "limit": starts[-1]["limit"],
@@ -156,7 +156,7 @@ def described(
             "options": check["options"],
         },
         "with_answers": with_answers,
-        "masked": is_gated(run),
+        "masked": run.plan.data.is_gated,
         "usage": public_usage(run.usage()),
         "dates": {
             "first_start": starts[0]["time"],
@@ -241,7 +241,7 @@ def row_lines(run: Run) -> Iterator[str]:
     Args:
         run: The run.
     """
-    scored, hides = run.scored, is_gated(run)
+    scored, hides = run.scored, run.plan.data.is_gated
     table, worst, best = (
         masked(one) if one is not None and hides else one for one in (scored.table, scored.worst, scored.best)
     )

@@ -48,11 +48,6 @@ def gaps(run: Run, manifest: Mapping[str, Any], report: Mapping[str, Any]) -> li
     ]
 
 
-def is_gated(run: Run) -> bool:
-    """Return whether a run's data are given to approved accounts only."""
-    return run.plan.data.source.gated and not run.plan.data.is_synthetic
-
-
 def is_stand_in(identity: Mapping[str, Any]) -> bool:
     """Return whether a judge is the rule-based stand-in."""
     return str(identity["adapter"]).partition(":")[0] == STAND_IN or "rules" in identity["options"]

@@ -14,7 +14,7 @@ from nova_bench.board.bundle import Forbidden, check_rows, described, document_b
 from nova_bench.board.bundle_reader import read_bundle
 from nova_bench.board.entry import entry_of
 from nova_bench.board.entry_check import command_faults, other_run
-from nova_bench.board.ready import gaps, is_gated, warnings
+from nova_bench.board.ready import gaps, warnings
 from nova_bench.board.recompute import check_rows as found_in_rows
 from nova_bench.catalog import Found
 from nova_bench.conformance import key_variables
@@ -97,7 +97,7 @@ def submit(
             said = [{"what": gap.what, "remedy": gap.remedy} for gap in missing]
             refused.append({**about, "missing": said})
             continue
-        has_answers = with_answers or not is_gated(run)
+        has_answers = with_answers or not run.plan.data.is_gated
         record = {
             **about,
             "entry": str(entry),

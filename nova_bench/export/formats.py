@@ -85,11 +85,6 @@ def export_run(
     return document
 
 
-def is_private(run: Run) -> bool:
-    """Return whether what a run's data set says of patients is for those only who were given access."""
-    return run.plan.task.data.gated and not run.plan.data.is_synthetic
-
-
 def _check(runs: Sequence[Run], format: str, what: str) -> None:
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
@@ -107,7 +102,7 @@ def _check(runs: Sequence[Run], format: str, what: str) -> None:
 
 
 def _check_gated(run: Run, format: str, what: str, with_groups: bool, say: Callable[[str], None]) -> None:
-    if not is_private(run):
+    if not run.plan.data.is_gated:
         return
     source = run.plan.task.data
     if format in ("coco", "evaluate") and not with_groups:
@@ -145,7 +140,7 @@ def _export_sheet(
 
 
 def _rows(runs: Sequence[Run], with_groups: bool, notes: list[str]) -> Sheet:
-    private = [run for run in runs if is_private(run)]
+    private = [run for run in runs if run.plan.data.is_gated]
     if private and not with_groups:
         notes.append(
             f"{private[0].plan.task.data.name} is gated: groups and texts are left out, and samples and cases are numbers (--with-groups has them)"
