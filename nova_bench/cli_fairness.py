@@ -140,16 +140,14 @@ def _choices(parsed: argparse.Namespace) -> Any:
 
 def _of_runs(parsed: argparse.Namespace) -> dict[str, Any]:
     from nova_bench.fairness_report import fairness
-    from nova_bench.run import open_run
-    from nova_bench.run_folders import find_runs
+    from nova_bench.run_list import opened_runs
 
     if not parsed.runs:
         raise UsageError("give a run's folder, or --table scores.csv")
     for name in _ONLY_TABLE:
         if getattr(parsed, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} belongs to --table; a run knows it")
-    folders = [folder for given in parsed.runs for folder in find_runs(given)]
-    runs = [open_run(folder, data=parsed.data, settings=settings_of(parsed)) for folder in folders]
+    runs = opened_runs(parsed.runs, data=parsed.data, settings=settings_of(parsed))
     return fairness(
         runs, by=split_names(parsed.by), metrics=split_names(parsed.metric), settings=_choices(parsed)
     )

@@ -6,7 +6,6 @@ Every number is M_B - M_A over the answers that both runs gave; how its interval
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from nova_bench.fairness_pairs import correct
 from nova_bench.fairness_report import labels_of
 from nova_bench.prepare import Settings
 from nova_bench.report import caution, data_json
-from nova_bench.run import Run, open_run
-from nova_bench.run_folders import find_runs
+from nova_bench.run import Run
+from nova_bench.run_list import Runs, opened_runs
 from nova_bench.source_file import printable
 from nova_bench.stats import RESAMPLES
 from nova_bench.stats.ranking import ranks
@@ -36,7 +35,7 @@ NO_SLICES = "none"
 
 
 def compare(
-    runs: Sequence[Run | Path | str],
+    runs: Runs,
     *,
     metrics: str | Sequence[str] = (),
     by: str | Sequence[str] | None = None,
@@ -66,7 +65,7 @@ def compare(
 
     >>> compare([])
     Traceback (most recent call last):
-    nova_bench.errors.UsageError: no run was given; compare needs two of one task
+    nova_bench.errors.UsageError: no run was given
     """
     chosen = Choices(
         tuple(names_of(metrics)),
@@ -76,7 +75,7 @@ def compare(
         resamples,
         seed,
     )
-    opened = _opened(runs, data, settings)
+    opened = opened_runs(runs, data=data, settings=settings)
     check_kinds([(f"{run.model} ({run.folder})", run) for run in opened])
     groups, notes = _by_task(opened)
     _check_names(chosen, [run for group in groups for run in group])
@@ -96,23 +95,6 @@ def compare(
         },
         "notes": notes,
     }
-
-
-def _opened(runs: Sequence[Run | Path | str], data: str | None, settings: Settings | None) -> list[Run]:
-    opened: list[Run] = []
-    for run in [runs] if isinstance(runs, (Run, Path, str)) else runs:
-        opened += (
-            [run]
-            if isinstance(run, Run)
-            else [open_run(each, data=data, settings=settings) for each in find_runs(Path(run))]
-        )
-    if not opened:
-        raise UsageError("no run was given; compare needs two of one task")
-    folders = [str(run.folder.resolve()) for run in opened]
-    for i, folder in enumerate(folders):
-        if folder in folders[:i]:
-            raise UsageError(f"run {opened[i].folder} is given twice; give each folder once")
-    return opened
 
 
 def _by_task(opened: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:

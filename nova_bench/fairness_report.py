@@ -7,25 +7,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from nova_bench.counterfactual import SWAPPED, counterfactuals, demographics_of, scored_metrics
-from nova_bench.errors import UsageError
 from nova_bench.fairness_document import FairnessSettings, Lines, Subject, document, listed, parts_of
 from nova_bench.fairness_json import plain_json
 from nova_bench.identity import versions
 from nova_bench.judged_rows import JudgedMetric
 from nova_bench.report import caution, cell_signature
-from nova_bench.run import Run, open_run
-from nova_bench.run_folders import find_runs
+from nova_bench.run import Run
+from nova_bench.run_list import Runs, opened_runs
 from nova_bench.score import Scored
 from nova_bench.table import Table
 from nova_bench.types import Metric
 
 
 def fairness(
-    runs: Run | Path | str | Sequence[Run | Path | str],
+    runs: Runs,
     *,
     by: str | Sequence[str] = (),
     metrics: str | Sequence[str] = (),
@@ -51,17 +49,7 @@ def fairness(
     nova_bench.errors.UsageError: no run was given
     """
     chosen, by, metrics = settings or FairnessSettings(), listed(by), listed(metrics)
-    opened: list[Run] = []
-    for run in [runs] if isinstance(runs, (Run, Path, str)) else runs:
-        opened += (
-            [run] if isinstance(run, Run) else [open_run(each, data=data) for each in find_runs(Path(run))]
-        )
-    if not opened:
-        raise UsageError("no run was given")
-    folders = [str(run.folder.resolve()) for run in opened]
-    for i, folder in enumerate(folders):
-        if folder in folders[:i]:
-            raise UsageError(f"run {opened[i].folder} is given twice")
+    opened = opened_runs(runs, data=data)
     plain = [run for run in opened if demographics_of(run.plan.variant) != SWAPPED]
     labels = labels_of([(run.plan.spelling, run.model, str(run.folder)) for run in plain])
     subjects = [_subject(run, label, chosen) for run, label in zip(plain, labels, strict=True)]

@@ -22,8 +22,8 @@ from nova_bench.counterfactual import SWAPPED, demographics_of
 from nova_bench.errors import BundleError, NovaBenchError, UsageError
 from nova_bench.fairness_report import fairness
 from nova_bench.prepare import Settings
-from nova_bench.run import Run, open_run
-from nova_bench.run_folders import find_runs
+from nova_bench.run import Run
+from nova_bench.run_list import Runs, opened_runs
 from nova_bench.runlog import read_manifest
 from nova_bench.source_file import printable
 
@@ -33,7 +33,7 @@ _SAME = ("name", "options", "params", "repeats", "frame", "think")
 
 
 def submit(
-    runs: Run | Path | str | Sequence[Run | Path | str],
+    runs: Runs,
     *,
     out: Path | str = "leaderboard",
     with_answers: bool = False,
@@ -72,7 +72,7 @@ def submit(
     Traceback (most recent call last):
     nova_bench.errors.UsageError: no run was given
     """
-    opened = _opened(runs, data, settings)
+    opened = opened_runs(runs, data=data, settings=settings)
     root = Path(out)
     checks = Checks(
         saved=None if check is None else read_check(Path(check)),
@@ -118,23 +118,6 @@ def submit(
         "submitted": submitted,
         "refused": refused,
     }
-
-
-def _opened(
-    runs: Run | Path | str | Sequence[Run | Path | str], data: str | None, settings: Settings | None
-) -> list[Run]:
-    opened: list[Run] = []
-    for run in [runs] if isinstance(runs, (Run, Path, str)) else runs:
-        if isinstance(run, Run):
-            opened.append(run)
-        else:
-            opened += [open_run(folder, data=data, settings=settings) for folder in find_runs(Path(run))]
-    if not opened:
-        raise UsageError("no run was given")
-    folders = [str(run.folder.resolve()) for run in opened]
-    if twice := [folder for i, folder in enumerate(folders) if folder in folders[:i]]:
-        raise UsageError(f"run {twice[0]} is given twice")
-    return opened
 
 
 def _check_places(runs: Sequence[Run]) -> None:
