@@ -40,6 +40,7 @@ def rewritten(made: nb.Run, home: Path, **changes: Any) -> nb.Run:
     manifest = json.loads(path.read_text())
     manifest["identity"].update(changes)
     path.write_text(json.dumps(manifest))
+    (made.folder / "report.json").unlink(missing_ok=True)  # it says in each signature what the manifest said
     return nb.open_run(made.folder, settings=settings(home))
 
 
@@ -220,6 +221,23 @@ def test_what_a_reader_would_reject_is_not_handed_out(tmp_path: Path) -> None:
     made = run(tmp_path, write_adapter(tmp_path), limit=None, params={"stop": "a\nb"})
     with pytest.raises(nb.NovaBenchError, match=r"verify` would reject it .reproduce holds more than words"):
         submitted(tmp_path, made)
+    assert not [path for path in (tmp_path / "board").rglob("*") if path.is_file()]
+
+
+def test_a_report_that_was_edited_by_hand_is_not_handed_out(
+    whole: tuple[Path, nb.Run], tmp_path: Path
+) -> None:
+    made = copied(whole[1], tmp_path)
+    report = made.report()
+    cell = next(cell for cell in report["cells"] if cell["metric"] == "hit50" and cell["slice"] == "all")
+    stated = cell["value"]
+    cell["value"] = 0.987
+    (made.folder / "report.json").write_text(json.dumps(report))
+    with pytest.raises(
+        nb.NovaBenchError, match=r"verify` would reject it .*value is 0\.987, expected"
+    ) as told:
+        submitted(tmp_path, nb.open_run(made.folder, settings=settings(tmp_path)))
+    assert f"{stated}" in str(told.value)
     assert not [path for path in (tmp_path / "board").rglob("*") if path.is_file()]
 
 

@@ -25,12 +25,10 @@ from nova_bench.board.published import (
     public_verdicts,
 )
 from nova_bench.board.ready import is_stand_in
-from nova_bench.board.rows_file import masked, rows_of, write_rows
+from nova_bench.board.rows_file import masked, write_rows
 from nova_bench.catalog import Found
 from nova_bench.errors import NovaBenchError
-from nova_bench.report import cell_json, cells
 from nova_bench.run import Run
-from nova_bench.source_file import printable
 from nova_bench.stats import RESAMPLES
 from nova_bench.types import STATUSES, Card
 
@@ -247,31 +245,6 @@ def row_lines(run: Run) -> Iterator[str]:
     )
     assert table is not None  # only worst and best may be
     yield from write_rows(table, worst, best, is_masked=hides)
-
-
-def check_rows(run: Run, report: Mapping[str, Any]) -> None:
-    """Make a report's cells from the rows as they will be published, and compare; of masked rows those of the slice ``all``.
-
-    Args:
-        run: The run.
-        report: Its report.
-
-    Raises:
-        NovaBenchError: A cell is another one.
-    """
-    lines = row_lines(run)
-    header = json.loads(next(lines))
-    rows = rows_of(header, (json.loads(line) for line in lines))
-    scored = dataclasses.replace(run.scored, table=rows.table, worst=rows.worst, best=rows.best)
-    made = cells(run.plan, scored, run.model, resamples=RESAMPLES, seed=SEED)
-    wanted = {(cell["metric"], cell["slice"]): cell for cell in report["cells"]}
-    for cell in made:
-        again, known = cell_json(cell), wanted[cell.metric, cell.slice]
-        if any(again[key] != known[key] for key in again if key != "signature"):
-            raise NovaBenchError(
-                f"cell {printable(cell.metric, 100)} on {printable(cell.slice, 100)} does not come out of the rows again: metric "
-                f"{printable(cell.metric, 100)} reads what is in none of its columns. Tell the task's authors"
-            )
 
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:

@@ -55,14 +55,14 @@ class Findings:
             self.reasons.append(f"and {len(listed) - MOST_SAID} more differences of this kind")
 
 
-def check_rows(bundle: Bundle, *, with_numbers: bool = True) -> Findings:
-    """Return what can be told of a bundle from itself.
+def check_rows(bundle: Bundle, *, with_numbers: bool = True) -> tuple[Findings, Run | None]:
+    """Return what can be told of a bundle from itself, and the run that its rows make; None where they make none.
 
     Args:
         bundle: As it was read.
         with_numbers: Whether to compute its numbers from its rows; needless where they are computed from its answers.
     """
-    found = Findings()
+    found, run = Findings(), None
     with tempfile.TemporaryDirectory(prefix="nova_bench_") as folder:
         try:
             task = shipped_task(bundle.about)
@@ -78,7 +78,7 @@ def check_rows(bundle: Bundle, *, with_numbers: bool = True) -> Findings:
             found.reasons.append(
                 f"its numbers cannot be computed from its rows ({type(error).__name__}: {str(error)[:200]}); no scorer makes such rows"
             )
-    return found
+    return found, run
 
 
 def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 from nova_bench.board import layout
 from nova_bench.board.adapter_check import Checks, Gap, check_gaps, find_adapter, read_check
-from nova_bench.board.bundle import Forbidden, check_rows, described, document_bytes, members, write_bundle
+from nova_bench.board.bundle import Forbidden, described, document_bytes, members, write_bundle
 from nova_bench.board.bundle_reader import read_bundle
 from nova_bench.board.entry import entry_of
 from nova_bench.board.entry_check import command_faults, other_run
 from nova_bench.board.ready import gaps, warnings
-from nova_bench.board.recompute import check_rows as found_in_rows
+from nova_bench.board.recompute import check_rows
 from nova_bench.catalog import Found
 from nova_bench.conformance import key_variables
 from nova_bench.counterfactual import SWAPPED, demographics_of
@@ -171,7 +171,6 @@ def _write(
     with_answers: bool,
 ) -> dict[str, Any]:
     """Write a bundle and its entry; what stood in their places stays until both are whole."""
-    check_rows(run, report)
     fair = _fairness(run)
     description = described(run, manifest, report, found, check, with_answers=with_answers)
     forbidden = Forbidden(
@@ -208,6 +207,8 @@ def _write(
 def _check_as_a_reader(bundle: Path, command: str) -> None:
     """Read what was written as whoever verifies it will, so that a bundle which would be rejected is never handed out.
 
+    Its numbers are made from its rows too: a metric that reads what is in none of its columns is found by its author, not by a verifier.
+
     Args:
         bundle: The bundle.
         command: The entry's, which makes the run again.
@@ -217,7 +218,7 @@ def _check_as_a_reader(bundle: Path, command: str) -> None:
     """
     try:
         read = read_bundle(bundle)
-        reasons = found_in_rows(read, with_numbers=False).reasons
+        reasons = check_rows(read)[0].reasons
         reasons += command_faults(command, read.about["task"]["spelling"])
         reasons += other_run(command, read.about) if not reasons else ()
     except BundleError as error:

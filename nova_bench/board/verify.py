@@ -19,7 +19,6 @@ from nova_bench.board.entry_check import entry_faults
 from nova_bench.board.recompute import Findings, check_rows
 from nova_bench.board.record import VERIFICATIONS, record_path, write_record
 from nova_bench.board.rerun import Rerun, ask_again
-from nova_bench.board.stated import shipped_task, stated_run
 from nova_bench.errors import BundleError, NovaBenchError, UsageError
 from nova_bench.prepare import Settings
 from nova_bench.run import Run, open_run
@@ -156,8 +155,8 @@ def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: S
     is_synthetic = about["data"]["synthetic"]
     where = "mini" if is_synthetic else data
     # With answers and data the rows are compared with those that the answers give, and the numbers with those of these.
-    found = check_rows(bundle, with_numbers=where is None or bundle.responses is None)
-    of_entry = [] if target.entry is None else _entry_reasons(target.entry, bundle)
+    found, stated = check_rows(bundle, with_numbers=where is None or bundle.responses is None)
+    of_entry = [] if target.entry is None else _entry_reasons(target.entry, bundle, stated)
     if where == "mini" and not is_synthetic:
         raise UsageError(
             f"{target.bundle} is of real data; give --data full or --data PATH, or leave --data out"
@@ -190,18 +189,17 @@ def _first(found: Findings) -> str:
     return f" ({found.reasons[0]})" if found.reasons else ""
 
 
-def _entry_reasons(path: Path, bundle: Bundle) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="nova_bench_") as scratch:
-        try:
-            entry = read_entry(path)
-            run = stated_run(bundle, shipped_task(bundle.about), Path(scratch))
-            told = Findings()
-            told.add(entry_faults(entry, path, bundle, run))
-            return told.reasons
-        except NovaBenchError as error:
-            return [str(error)]
-        except Exception as error:  # documents of a rejected bundle may have any form
-            return [f"its entry cannot be made from it ({type(error).__name__})"]
+def _entry_reasons(path: Path, bundle: Bundle, stated: Run | None) -> list[str]:
+    if stated is None:
+        return []  # what its rows make is not known, so neither is what its entry has to be; the bundle is rejected for that
+    told = Findings()
+    try:
+        told.add(entry_faults(read_entry(path), path, bundle, stated))
+    except NovaBenchError as error:
+        return [str(error)]
+    except Exception as error:  # documents of a rejected bundle may have any form
+        return [f"its entry cannot be made from it ({type(error).__name__})"]
+    return told.reasons
 
 
 def _opened(bundle: Bundle, data: str, folder: Path, settings: Settings) -> Run:
