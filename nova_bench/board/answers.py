@@ -229,9 +229,9 @@ def _line_faults(stated: Table, found: Table, names: Sequence[str], where: str) 
 def _row_faults(bundle: Bundle, scored: Scored) -> Iterator[str]:
     """Yield where the bundle's rows are not those that the answers give."""
     rows: Rows = bundle.rows
-    pairs = [("", rows.table, scored.table)]
+    pairs: list[tuple[str, Table | None, Table | None]] = [("", rows.table, scored.table)]
     if rows.worst is not None or scored.worst is not None:
-        pairs += [("worst ", rows.worst, scored.worst), ("best ", rows.best, scored.best)]  # type: ignore[list-item]
+        pairs += [("worst ", rows.worst, scored.worst), ("best ", rows.best, scored.best)]
     for side, stated, found in pairs:
         if stated is None or found is None:
             yield f"{layout.ROWS} {'lacks' if stated is None else 'has'} imputed rows, and the answers give {'some' if stated is None else 'none'}"

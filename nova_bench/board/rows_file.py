@@ -108,12 +108,12 @@ def write_rows(table: Table, worst: Table | None, best: Table | None, *, is_mask
     """
     open_lines = _open_lines(table) if worst is not None and best is not None else np.zeros(len(table), bool)
     sides = (worst, best) if open_lines.any() else (None, None)
-    has_copies = table.base is not table.id
+    has_copies, groups = table.base is not table.id, sorted(table.groups)
     header = {
         "schema_version": ROWS_VERSION,
         "lines": len(table),
         "masked": is_masked,
-        "groups": sorted(table.groups),
+        "groups": groups,
         "copies": has_copies,
         "columns": _described(table),
         "imputed": None if sides[0] is None else _described(sides[0]),
@@ -127,7 +127,7 @@ def write_rows(table: Table, worst: Table | None, best: Table | None, *, is_mask
             "repeat": int(table.repeat[i]),
             "status": table.status[i],
             "split": table.split[i],
-            "groups": [table.groups[name][i] for name in header["groups"]],  # type: ignore[attr-defined]
+            "groups": [table.groups[name][i] for name in groups],
             "values": [column(i) for column in own],
         }
         if has_copies:

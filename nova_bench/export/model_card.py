@@ -82,7 +82,7 @@ def card_text(runs: Sequence[Run], existing: Path | None = None) -> str:
         NovaBenchError: One is incomplete.
     """
     from huggingface_hub import ModelCard
-    from yaml import YAMLError  # type: ignore[import-untyped]  # what huggingface_hub reads cards with
+    from yaml import YAMLError  # what huggingface_hub reads cards with
 
     data = card_data(runs)
     if existing is None:

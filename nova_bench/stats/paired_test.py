@@ -88,7 +88,7 @@ def conclude(
         width: W; NaN for an unbounded metric, of which nothing is known beyond what was seen.
         alpha: 1 - the coverage.
     """
-    import scipy.special  # type: ignore[import-untyped, unused-ignore]
+    import scipy.special
 
     c = np.maximum(c, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
