@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nova_bench.compare_matches import matches_of
-from nova_bench.compare_pairing import Side, check_kinds, side_of
+from nova_bench.compare_matches import Match, matches_of
+from nova_bench.compare_pairing import Side, check_kinds, own_estimate, side_of
 from nova_bench.compare_part import Choices, Part, outcome_of, signature_of
 from nova_bench.compare_words import sentence, unit_of
 from nova_bench.errors import UnknownNameError, UsageError
@@ -174,7 +174,7 @@ def _task(runs: Sequence[Run], chosen: Choices, notes: list[str]) -> Entry | Non
         "headline": first.task.headline,
         "runs": [_run_json(side) for side in sides],
         "comparisons": entries,
-        "ranks": _ranks(entries, labels, chosen.alpha),
+        "ranks": _ranks(entries, matches, sides, chosen),
         "signatures": signatures,
         "notes": said,
     }
@@ -217,14 +217,24 @@ def _run_json(side: Side) -> Entry:
         "complete": run.is_complete,
         "samples": len(set(run.scored.table.id)),
         "failed": len(set(run.scored.table.id[~run.scored.answered])),
+        "clusters": len(set(run.scored.table.cluster[run.scored.answered])),
         "repeats": run.plan.repeats,
         "judges": [account.asked.name for account in run.scored.judges.values()],
         "data": data_json(run.plan),
     }
 
 
-def _ranks(entries: Sequence[Entry], labels: Sequence[str], alpha: float) -> list[Entry]:
-    """Return each run's rank by each metric on the whole; a run that no test compares with another has none."""
+def _ranks(
+    entries: Sequence[Entry], matches: Sequence[Match], sides: Sequence[Side], chosen: Choices
+) -> list[Entry]:
+    """Return each run's rank by each metric on the whole, with its own value; a run that no test compares with another has none.
+
+    The value is that of the run's report: beside a rank, which is over several pairs, the values of one pair would not do.
+    """
+    labels = [side.label for side in sides]
+    numbers = {
+        (match.name, i): number for match in matches for i, number in ((match.i, match.a), (match.j, match.b))
+    }
     made: list[Entry] = []
     for metric in dict.fromkeys(entry["metric"] for entry in entries):
         p = np.full((len(labels), len(labels)), np.nan)
@@ -239,16 +249,23 @@ def _ranks(entries: Sequence[Entry], labels: Sequence[str], alpha: float) -> lis
             ahead[i, j], ahead[j, i] = gain, -gain
             for label in (entry["a"], entry["b"]):
                 forced[label] += entry["forced"] or ()
-        made += [
-            {
-                "metric": metric,
-                "model": label,
-                "rank": rank.rank,
-                "low": rank.low,
-                "high": rank.high,
-                "forced": list(dict.fromkeys(forced[label])) or None,
-            }
-            for label, rank in zip(labels, ranks(p, ahead, alpha), strict=True)
-            if rank is not None
-        ]
+        for i, (side, rank) in enumerate(zip(sides, ranks(p, ahead, chosen.alpha), strict=True)):
+            if rank is None:
+                continue
+            own = own_estimate(
+                side, numbers[metric, i], resamples=chosen.resamples, seed=chosen.seed, alpha=chosen.alpha
+            )
+            made.append(
+                {
+                    "metric": metric,
+                    "model": side.label,
+                    "rank": rank.rank,
+                    "low": rank.low,
+                    "high": rank.high,
+                    "value": own.value,
+                    "value_low": own.low,
+                    "value_high": own.high,
+                    "forced": list(dict.fromkeys(forced[side.label])) or None,
+                }
+            )
     return made

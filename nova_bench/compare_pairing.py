@@ -15,6 +15,7 @@ from nova_bench.judged_rows import JUDGE_FAILED, UNJUDGED, JudgedMetric, judged_
 from nova_bench.report import cell_signature
 from nova_bench.run import Run
 from nova_bench.score import Scored
+from nova_bench.stats import Estimate, estimate
 from nova_bench.table import Ragged, Table
 from nova_bench.types import Metric
 
@@ -182,6 +183,21 @@ def paired_lines(one: Side, two: Side, a: Number, b: Number, *, forced: bool) ->
     if a.judged is not None and b.judged is not None and a.metric.name != b.metric.name:
         right = dataclasses.replace(right, columns=_renamed(right.columns, b.judged, a.judged))
     return Lines(left, right, why == "", why, missing)
+
+
+def own_estimate(side: Side, number: Number, *, resamples: int, seed: int, alpha: float) -> Estimate:
+    """Return a run's own number on all of its answers, as its report has it, whatever other runs answered.
+
+    Args:
+        side: The run.
+        number: One of its metrics.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        alpha: 1 - the coverage.
+    """
+    table = side.run.scored.table
+    out = np.any([_is_left_out(table, number.judged, why) for why in LEFT_OUT[:3]], axis=0)
+    return estimate(table.take(~out), number.metric, resamples=resamples, seed=seed, alpha=alpha)
 
 
 def _renamed(

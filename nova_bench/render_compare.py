@@ -65,7 +65,7 @@ def _task(task: Entry, settings: Entry) -> Iterator[RenderableType]:
     better = "higher is better" if overall[0]["higher_is_better"] else "lower is better"
     yield Text(f"{safe(task['task'])}  ·  {safe(shown, None)}, {better}", style="bold")
     if many:
-        yield _ranks(task, shown)
+        yield _ranks(task, shown, _level(settings))
         yield Text()
     else:
         yield _line(f"A = {overall[0]['a']}, B = {overall[0]['b']}; B - A on the answers that both gave")
@@ -120,12 +120,11 @@ def _slices(entries: Sequence[Entry], alpha: float, *, many: bool) -> Iterator[R
 
 
 def _by_run(task: Entry, entries: Sequence[Entry]) -> Table:
-    """Return the other metrics of many runs, one column a run: its value and, in brackets, its rank."""
+    """Return the other metrics of many runs, one column a run: its own value and, in brackets, its rank."""
     labels = [run["label"] for run in task["runs"]][:MOST_RUNS]
     left = len(task["runs"]) - len(labels)
-    title = "other metrics, all samples: value and, in brackets, rank" + (
-        f"; {left} more runs in --json" if left else ""
-    )
+    title = "other metrics, all samples: each run's own value (its interval: nova-bench report) and, in brackets, rank"
+    title += f"; {left} more runs in --json" if left else ""
     table = _table(title)
     table.add_column("metric", overflow="fold")
     for label in labels:
@@ -133,35 +132,13 @@ def _by_run(task: Entry, entries: Sequence[Entry]) -> Table:
     ranked = {(rank["metric"], rank["model"]): rank for rank in task["ranks"]}
     for metric in dict.fromkeys(entry["metric"] for entry in entries):
         of_metric = [entry for entry in entries if entry["metric"] == metric]
-        values, places = _values(of_metric), places_of(of_metric[0])
+        places = places_of(of_metric[0])
         row = [_mark(_forced(of_metric), metric)]
         for label in labels:
             rank = ranked.get((metric, label))
-            shown = _spread(values.get(label, []), places)
-            row.append(Text(shown if rank is None else f"{shown} ({_rank(rank)})"))
+            row.append(Text("-" if rank is None else f"{number(rank['value'], places)} ({_rank(rank)})"))
         table.add_row(*row)
     return table
-
-
-def _values(entries: Sequence[Entry]) -> dict[str, list[float]]:
-    """Return each run's values, one a pair: they differ where other answers are left out beside other runs."""
-    found: dict[str, list[float]] = {}
-    for entry in entries:
-        for side in ("a", "b"):
-            values = found.setdefault(entry[side], [])
-            if entry[f"value_{side}"] is not None:
-                values.append(entry[f"value_{side}"])
-    return found
-
-
-def _spread(values: Sequence[float], places: int) -> str:
-    """Return a run's value, or the least and the greatest of those that it has beside other runs.
-
-    >>> _spread([0.5, 0.5], 3), _spread([0.5, 0.25], 3), _spread([], 3)
-    ('0.500', '0.250 to 0.500', '-')
-    """
-    ends = list(dict.fromkeys(number(end, places) for end in (min(values), max(values)))) if values else ["-"]
-    return " to ".join(ends)
 
 
 def _rank(rank: Entry) -> str:
@@ -256,33 +233,38 @@ def p_value(p: float | None, alpha: float) -> str:
     return "-" if p is None else p_figure(p, alpha)
 
 
-def _ranks(task: Entry, metric: str) -> Table:
-    """Return each run's rank by one metric, the best first."""
+def _ranks(task: Entry, metric: str, level: str) -> Table:
+    """Return each run's rank by one metric, the best first, with its own value on all of its answers."""
     entries = [e for e in task["comparisons"] if e["metric"] == metric and e["slice"] == OVERALL]
-    values, places = _values(entries), places_of(entries[0])
+    places, runs = places_of(entries[0]), {run["label"]: run for run in task["runs"]}
     table = _table("")
     table.add_column("rank", justify="right")
     table.add_column("run", overflow="fold")
-    table.add_column(Text(safe(metric, None)), justify="right")
+    for name in (safe(metric, None), f"{level}% interval", "samples", "failed", "cases"):
+        table.add_column(Text(name), justify="right")
     sign = 1 if entries[0]["higher_is_better"] else -1
     ranked = [rank for rank in task["ranks"] if rank["metric"] == metric]
-
-    def order(rank: Entry) -> tuple[int, int, float]:
-        own = values[rank["model"]]
-        return rank["low"], rank["high"], -sign * sum(own) / max(len(own), 1)
-
-    for rank in sorted(ranked, key=order):
+    for rank in sorted(ranked, key=lambda rank: (rank["low"], rank["high"], -sign * (rank["value"] or 0.0))):
+        run = runs[rank["model"]]
+        limits = [number(rank[end], places) for end in ("value_low", "value_high")]
         table.add_row(
-            _rank(rank), _mark(rank["forced"], rank["model"]), _spread(values[rank["model"]], places)
+            _rank(rank),
+            _mark(rank["forced"], rank["model"]),
+            number(rank["value"], places),
+            "-" if rank["value_low"] is None else f"[{', '.join(limits)}]",
+            *(str(run[name]) for name in ("samples", "failed", "clusters")),
         )
     return table
+
+
+def _level(settings: Entry) -> str:
+    return f"{100 * (1 - settings['alpha']):g}"
 
 
 def _after(task: Entry, settings: Entry, rest: Sequence[Entry]) -> Iterator[RenderableType]:
     """Yield what has to be known to read the tables."""
     tests = {entry["family"]: entry["tests"] for entry in task["comparisons"]}
-    level = f"{100 * (1 - settings['alpha']):g}"
-    said = f"{level}% intervals, each for itself; B is better or worse where Holm p is below {settings['alpha']:g}. Holm over "
+    said = f"{_level(settings)}% intervals, each for itself; B is better or worse where Holm p is below {settings['alpha']:g}. Holm over "
     said += ", ".join(f"{count} ({family})" for family, count in tests.items()) + " tests."
     if len(task["runs"]) > 2:
         said += " A run's rank is corrected over this run's own pairs by one metric, so it can tell what the table of all pairs does not."

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import judged_runs
 import numpy as np
@@ -37,6 +38,20 @@ class Detector:
             yield nb.Response(request.id, json.dumps([{"bbox_2d": thousandths, "label": "a"}]))
 
 
+def check_own_values(document: dict[str, Any], runs: list[nb.Run]) -> None:
+    """Beside a rank stands what the run's own report has, on all that it answered, whatever others lost."""
+    (task,) = document["tasks"]
+    for about, run in zip(task["runs"], runs, strict=True):
+        cells = {cell.metric: cell for cell in run.cells() if cell.slice == "all"}
+        ranked = [rank for rank in task["ranks"] if rank["model"] == about["label"]]
+        assert ranked
+        for rank in ranked:
+            cell = cells[rank["metric"]]
+            stated = [rank[name] for name in ("value", "value_low", "value_high")]
+            assert stated == pytest.approx([cell.value, cell.low, cell.high], rel=1e-9)
+            assert about["clusters"] >= cell.clusters
+
+
 def test_answers_that_failed_in_either_run_are_left_out_and_counted(tmp_path: Path) -> None:
     data = make_set(tmp_path / "set", [1, 2, 3] * 8)
     boxes = truth(data)
@@ -65,6 +80,7 @@ def test_answers_that_failed_in_either_run_are_left_out_and_counted(tmp_path: Pa
         assert entry["left_out"] == {"failed": 10, "unjudged": 0, "judge_failed": 0, "missing": 0}
         assert entry["sentence"].endswith("; without 10 answers that failed in either run")
     assert entries["ap50"]["n"] == 38
+    check_own_values(document, runs)
     assert [(run["complete"], run["failed"], run["samples"]) for run in document["tasks"][0]["runs"]] == [
         (False, 5, 48),
         (False, 7, 48),
@@ -183,7 +199,9 @@ def test_answers_that_a_judge_left_without_a_verdict_leave_its_metrics_only(tmp_
     )
     second = judged_runs.run(tmp_path, where, [spoilt], out=tmp_path / "second")
     assert second.scored.judges["FakeJudge"].unjudged == 3
-    (task,) = compare([first, second], by="none")["tasks"]
+    document = compare([first, second], by="none")
+    check_own_values(document, [first, second])
+    (task,) = document["tasks"]
     entries = {entry["metric"]: entry for entry in task["comparisons"]}
     judged = entries[judged_runs.LIKENESS]
     assert (judged["n"], judged["left_out"]["unjudged"]) == (len(ids) - 3, 3)

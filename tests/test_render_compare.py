@@ -61,18 +61,12 @@ def test_every_number_of_two_runs_stands_in_the_tables(documents: dict[int, dict
 
 def test_many_runs_get_ranks_and_a_column_each(documents: dict[int, dict[str, Any]]) -> None:
     shown = text(documents[3])
-    assert re.search(r"^ +1-2 +symmetry .*0\.180$", shown, re.MULTILINE)
-    assert re.search(r"^ +3 +prior +0\.000$", shown, re.MULTILINE)
+    assert re.search(r"^ +1-2 +symmetry .* 0\.180 +\[0\.\d{3}, 0\.\d{3}\] +68 +0 +33$", shown, re.MULTILINE)
+    assert re.search(r"^ +3 +prior +0\.000 +\[0\.000, 0\.\d{3}\] +68 +0 +33$", shown, re.MULTILINE)
     assert re.search(r"^fnr50 +1\.000 \(3\) +0\.772 \(1-2\) +0\.772 \(1-2\)$", shown, re.MULTILINE)
     said = " ".join(shown.split())
     assert "A run's rank is corrected over this run's own pairs" in said
     assert "by slice, no difference is told in" in said
-    # Where answers are left out, a run has not the same value beside every other.
-    failed = copy.deepcopy(documents[3])
-    first = failed["tasks"][0]["comparisons"][0]
-    assert first["b"] == failed["tasks"][0]["runs"][1]["label"]
-    first["value_b"] = 0.25
-    assert "0.180 to 0.250" in text(failed)
     many = copy.deepcopy(documents[3])
     (task,) = many["tasks"]
     labels = [f"model{i}" for i in range(9)]
@@ -82,7 +76,10 @@ def test_many_runs_get_ranks_and_a_column_each(documents: dict[int, dict[str, An
     task["runs"] = [{**task["runs"][0], "label": label} for label in labels]
     task["comparisons"] = [{**entry, "a": a, "b": b} for entry in (template, other) for a, b in pairs]
     task["ranks"] = [
-        {"metric": metric, "model": label, "rank": i + 1, "low": i + 1, "high": 9, "forced": None}
+        {
+            **{"metric": metric, "model": label, "rank": i + 1, "low": i + 1, "high": 9, "forced": None},
+            **{"value": 0.5, "value_low": 0.4, "value_high": 0.6},
+        }
         for metric in ("ap50", "fnr50")
         for i, label in enumerate(labels)
     ]
