@@ -134,6 +134,7 @@ def test_numbers_as_labels_and_batches(load: Any) -> None:
         "equity_scaled": pytest.approx(equity_scaled(2 / 3, {"x": 0.0, "y": 1.0})),
         "overall": pytest.approx(2 / 3),
         "groups": {"x": 0.0, "y": 1.0},
+        "n": {"x": 1, "y": 1},
     }
 
 
@@ -155,6 +156,8 @@ def test_ap50_is_that_of_pycocotools(seed: int, load: Any) -> None:
     assert found == {
         "ap50": pytest.approx(expected["ap50"], abs=1e-9),
         "ap": pytest.approx(expected["ap"], abs=1e-9),
+        "n_images": 25,
+        "n_true": sum(map(len, truth)),
     }
     assert found["ap50"] > 0
     nothing = load("ap50").compute(predictions=[{"boxes": [], "scores": []}], references=[{"boxes": []}])

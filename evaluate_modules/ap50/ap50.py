@@ -19,11 +19,13 @@ Args:
 Returns:
     ap50: At IoU 0.5; NaN without any true box.
     ap: The mean over IoU 0.50:0.05:0.95.
+    n_images: Of how many images.
+    n_true: How many true boxes they have.
 
 Example:
     >>> ap50 = evaluate.load("evaluate_modules/ap50")
     >>> ap50.compute(predictions=[{"boxes": [[0, 0, 10, 6]], "scores": [0.9]}], references=[{"boxes": [[0, 0, 10, 10]]}])
-    {'ap50': 1.0, 'ap': 0.3}
+    {'ap50': 1.0, 'ap': 0.3, 'n_images': 1, 'n_true': 1}
 """
 
 _CITATION = "Microsoft COCO, Lin et al. 2014, arXiv 1405.0312"
@@ -43,7 +45,4 @@ class Ap50(evaluate.Metric):
         )
 
     def _compute(self, predictions, references):
-        return {
-            "ap50": pooled_ap(predictions, references),
-            "ap": pooled_ap(predictions, references, iou=None),
-        }
+        return pooled_ap(predictions, references)._asdict()

@@ -23,6 +23,7 @@ Returns:
     overall: M, the score over everybody.
     groups: Each group's score: the share of predictions that equal their reference; in "sums", the sum of the numerators over that
         of the denominators.
+    n: Each group's number of answers. Few patients make any number of groups noisy; answers of one patient are no further patients.
 
 Example:
     >>> equity_scaled = evaluate.load("evaluate_modules/equity_scaled")
@@ -60,4 +61,9 @@ class EquityScaled(evaluate.Metric):
         kind = "sums" if self.config_name == "sums" else "labels"
         found = group_scores(predictions, references, groups, kind=kind)
         value = equity_scaled(found.overall, found.scores, alpha=alpha)
-        return {"equity_scaled": value, "overall": found.overall, "groups": dict(found.scores)}
+        return {
+            "equity_scaled": value,
+            "overall": found.overall,
+            "groups": dict(found.scores),
+            "n": dict(found.counts),
+        }

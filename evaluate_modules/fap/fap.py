@@ -26,6 +26,7 @@ Returns:
     name: Which member of the family it is.
     groups: Each group's score: the share of predictions that equal their reference; in "sums", the sum of the numerators over that
         of the denominators.
+    n: Each group's number of answers. Few patients make any number of groups noisy; answers of one patient are no further patients.
 
 Example:
     >>> fap = evaluate.load("evaluate_modules/fap")
@@ -64,4 +65,4 @@ class Fap(evaluate.Metric):
         found = group_scores(predictions, references, groups, kind=kind)
         value = fap(found.scores, found.counts, lam=lam, deviation=deviation, weights=weights)
         name = f"fap(lambda={lam:g},dev={deviation},w={weights})"
-        return {"fap": value, "name": name, "groups": dict(found.scores)}
+        return {"fap": value, "name": name, "groups": dict(found.scores), "n": dict(found.counts)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,23 @@ from nova_bench.table import Table, build_columns
 from nova_bench.types import Item, Prediction, Sample
 
 
-def pooled_ap(
-    predictions: Sequence[Mapping[str, Any]],
-    references: Sequence[Mapping[str, Any]],
-    *,
-    iou: float | None = 0.5,
-) -> float:
+class PooledAp(NamedTuple):
+    """COCO's average precision, pooled over images; NaN without any true box.
+
+    Attributes:
+        ap50: At IoU 0.5.
+        ap: The mean over IoU 0.50:0.05:0.95.
+        n_images: Of how many images.
+        n_true: How many true boxes they have.
+    """
+
+    ap50: float
+    ap: float
+    n_images: int
+    n_true: int
+
+
+def pooled_ap(predictions: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]) -> PooledAp:
     """Return COCO's average precision, pooled over the images (`nova_bench.metrics.detection.average_precision`).
 
     Equal scores stand in the order of the images and of their boxes.
@@ -28,23 +39,18 @@ def pooled_ap(
     Args:
         predictions: One an image: ``{"boxes": [[x0, y0, x1, y1], ...], "scores": [...]}``, px, right and bottom exclusive.
         references: One an image: ``{"boxes": [...]}``.
-        iou: 0.3, 0.5, 0.55, ... 0.95; None for the mean over 0.50:0.05:0.95.
-
-    Returns:
-        The number; NaN without any true box.
 
     Raises:
         UsageError: Lists of different lengths, or a box that is no box.
 
     >>> pooled_ap([{"boxes": [[0, 0, 10, 6]], "scores": [0.9]}], [{"boxes": [[0, 0, 10, 10]]}])
-    1.0
+    PooledAp(ap50=1.0, ap=0.3, n_images=1, n_true=1)
     """
     if len(predictions) != len(references):
         raise UsageError(
             f"got {len(predictions)} predictions and {len(references)} references; expected one of each an image"
         )
-    metric, scorer = average_precision(iou), detection()
-    items = []
+    scorer, items = detection(), []
     for i, (said, true) in enumerate(zip(predictions, references, strict=True)):
         if len(said["boxes"]) != len(said["scores"]):
             raise UsageError(
@@ -62,7 +68,8 @@ def pooled_ap(
     )
     columns = build_columns(scorer.rows(items), scorer.columns)
     table = Table(names, names, np.zeros(n, dtype=np.int64), ok, test, {}, columns)
-    return float(metric.compute(table, table.ones())[0])
+    at_half, mean = (float(average_precision(iou).compute(table, table.ones())[0]) for iou in (0.5, None))
+    return PooledAp(at_half, mean, n, sum(len(true["boxes"]) for true in references))
 
 
 def _four(box: Sequence[float], image: int) -> tuple[float, float, float, float]:
