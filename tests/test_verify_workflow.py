@@ -96,7 +96,7 @@ def test_file_that_a_checkout_turns_into_another_is_refused(checkout: Path, lead
     done = verify(checkout)
     assert done.returncode == 1
     assert "nova_diagnosis.json: a .gitattributes file makes another file of it" in done.stdout
-    assert "1 files outside leaderboard/ are changed too" in done.stdout
+    assert "1 files other than entries and bundles are changed too" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["json", "zip"])
@@ -122,11 +122,13 @@ def test_entry_whose_bundle_is_not_changed_is_read_with_it(checkout: Path, leade
 
 def test_change_elsewhere_and_removal_pass(checkout: Path) -> None:
     (checkout / "README.md").write_text("x\n")
+    (checkout / "leaderboard" / "README.md").write_text("x\n")
     (checkout / "leaderboard" / "entries" / "old" / "task.json").unlink()
     done = submit(checkout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "removed: leaderboard/entries/old/task.json" in done.stdout
     assert "No entry or bundle was added" in done.stdout
+    assert "2 files other than entries and bundles" in done.stdout
 
 
 def test_nothing_submitted_runs(checkout: Path, leaderboard: Path, tmp_path: Path) -> None:
