@@ -64,21 +64,20 @@ const fairness = (() => {
     const main = rows.filter((row) => row.id === id);
     const measured = new Set(rows.map((row) => row.model));
     const models = (chosen.models ?? foremost(file, main)).filter((slug) => measured.has(slug)).slice(0, plots.most);
-    const focused = document.activeElement?.closest(".field, .several, .scatter");
-    const again = focused && [focused.className, document.activeElement.id];
+    const focused = document.activeElement;
+    const scatter = $(".scatter");
+    const top = scatter?.matches(":focus-within, :hover") ? scatter.getBoundingClientRect().top : null;
     controls(chosen, file, attributes, attribute, protocols, id);
     const index = chooser.indexOf(board, [...measured]);
     $("#models").replaceChildren(chooser.several({
       board, index, chosen: models, most: plots.most, act: (slugs) => go(chosen, { models: slugs }),
     }));
-    if (again) refocus(again);
+    const again = focused?.id ? () => document.getElementById(focused.id) : focused?.closest("#models") ? () => $("#models input") : focused?.matches(".spots") ? () => $(".spots") : null;
     place.replaceChildren(...parts(chosen, file, rows, main, id, attribute, attributes, models));
+    plots.settle();
+    again?.()?.focus({ preventScroll: true });
+    if (top !== null && $(".scatter")) scrollBy(0, $(".scatter").getBoundingClientRect().top - top); // Who chose in the plot goes on there.
     announce(`${text(file.metric, 60)} by ${text(attribute, 40)}, ${models.length} models`);
-  }
-
-  function refocus([className, id]) {
-    const target = document.getElementById(id) || (className.includes("several") ? $("#models input") : null);
-    target?.focus({ preventScroll: true });
   }
 
   function controls(chosen, file, attributes, attribute, protocols, id) {
@@ -108,7 +107,7 @@ const fairness = (() => {
     if (here.length) made.push(h("section", {}, headed("h2", [bdi(file.metric, 60), " by ", bdi(attribute, 40)], here)));
     else made.push(h("p", { class: "note" }, models.length ? "None of the models chosen was measured by this protocol." : "Choose a model above, or in the plot below."));
 
-    const elsewhere = Map.groupBy(picked(rows).filter((row) => row.id !== id), (row) => row.id);
+    const elsewhere = d3.group(picked(rows).filter((row) => row.id !== id), (row) => row.id);
     for (const [other, some] of elsewhere) {
       made.push(h("section", { class: "apart" }, h("p", { class: "caution", role: "note" }, `Measured by another protocol (${text(other, 16)}): not to be compared with the numbers above. `,
         "What it asked for stands in the signature on the model's page."), headed("h3", [bdi(file.metric, 60), " by ", bdi(attribute, 40), ", other protocol"], some)));
@@ -149,7 +148,6 @@ const fairness = (() => {
       return;
     }
     window.addEventListener("hashchange", draw);
-    window.addEventListener("popstate", draw);
     draw();
   });
 

@@ -67,7 +67,7 @@ const fairnessParts = (() => {
     };
     const place = h("div", { class: "drawing" });
     const greyed = groups.filter((group) => group.grey);
-    const figure = h("figure", { class: "forest" }, legend(series, titles), place, h("figcaption", {},
+    const figure = h("figure", { class: "forest" }, place, h("figcaption", {},
       "Each line is a 95% interval over patients; the dashed lines are the scores of everybody. ",
       greyed.length ? ["Grey and hollow, left out of gap, FAP and tests: ", greyed.map((group, at) => [at ? "; " : "", bdi(group.name, 40), " ", whyGrey(group, rows, file)]), "."] : null));
     plots.responsive(place, (width) => plots.lines(spec, width));
@@ -76,8 +76,16 @@ const fairnessParts = (() => {
 
   function whyGrey(group, rows, file) {
     if (group.unknown) return "(value not known)";
+    const most = Math.max(...rows.map((row) => group.of(row)?.patients ?? 0));
+    if (most < file.settings.min_n) return `(${count(most)} patients, fewer than ${count(file.settings.min_n)})`;
     const note = rows.map((row) => group.of(row)?.note).find(Boolean);
-    return note ? h("span", {}, "(", bdi(note, 120), ")") : `(fewer than ${count(file.settings.min_n)} patients)`;
+    return note ? ["(", bdi(note, 120), ")"] : "";
+  }
+
+  /** Return the pieces of a row's notes that neither the sentence nor the caption of the forest says already. */
+  function notesOf(row, said) {
+    const pieces = [row.note, row.gap.note, row.worst.note, row.ratio.note, row.fap.note, row.es.note].flatMap((note) => (note ? note.split("; ") : []));
+    return [...new Set(pieces)].filter((piece) => piece && !said.includes(piece) && !piece.startsWith("left out of composites"));
   }
 
   function legend(series, titles) {
@@ -101,17 +109,17 @@ const fairnessParts = (() => {
         line("all", (row) => row.overall, { class: "all" }))));
   }
 
-  const COMPOSED = ["overall", "worst group", "its score", "gap", "floor", "corrected", "p (Holm)", "detectable", "ratio", "FAP", "ES"];
+  const COMPOSED = ["overall", "FAP", "worst group", "its score", "gap", "floor", "corrected", "p (Holm)", "detectable", "ratio", "ES"];
 
   /** Return the cells of a row in the order of `COMPOSED`. */
   function composed(row, places) {
     const cell = (one) => h("td", {}, valued(one.v, places, one.note));
     return [
-      h("td", {}, valued(row.overall.v, places, row.overall.note)),
+      h("td", {}, valued(row.overall.v, places, row.overall.note)), cell(row.fap),
       h("td", { class: "text" }, row.worst_group === null ? h("span", { class: "none" }, NONE) : bdi(row.worst_group, 40)),
       cell(row.worst), cell(row.gap), h("td", {}, number(row.gap.floor, places)), h("td", {}, number(row.gap.corrected, places)),
       h("td", {}, chance(row.p_holm), row.p_holm !== null && row.tests > 1 ? h("span", { class: "ci" }, ` of ${row.tests}`) : null),
-      h("td", {}, number(row.detectable, places)), cell(row.ratio), cell(row.fap), cell(row.es),
+      h("td", {}, number(row.detectable, places)), cell(row.ratio), cell(row.es),
     ];
   }
 
@@ -126,19 +134,25 @@ const fairnessParts = (() => {
 
   /** Return what was found in words, a sentence a model, as the fairness document has it. */
   function sentences(rows, series, titles) {
-    return h("ul", { class: "said" }, rows.map((row, at) => h("li", {}, h("p", { class: "name" }, key(series[at], titles[at])),
-      h("p", {}, prose(row.sentence || row.gap.note || row.note || "Nothing can be said.", 600)),
-      row.note && row.sentence ? h("p", { class: "note" }, prose(row.note, 240)) : null)));
+    return h("ul", { class: "said" }, rows.map((row, at) => {
+      const said = row.sentence || row.gap.note || row.note || "Nothing can be said.";
+      return h("li", {}, h("p", { class: "name" }, key(series[at], titles[at])), h("p", {}, prose(said, 600)),
+        notesOf(row, said).map((note) => h("p", { class: "note" }, prose(note, 240))));
+    }));
   }
 
-  /** Return the gaps of some models by attribute: `byAttribute` is [[attribute, [[row, place, title], ...]], ...]. */
+  const measured = (found) => found.some((one) => one.row.gap.v[0] !== null);
+
+  /** Return the gaps of some models by attribute: `byAttribute` is [[attribute, [{row, series, title}, ...]], ...]. */
   function gaps(file, byAttribute, series, titles) {
     const every = byAttribute.flatMap(([, found]) => found.map((one) => one.row));
     const places = decimals(file, every);
     const spec = {
       rows: byAttribute.map(([attribute, found]) => ({
-        label: text(attribute, 40), side: [],
-        lines: found.map((one, at) => ({ series: one.series, place: at, v: one.row.gap.v, floor: one.row.gap.floor, corrected: one.row.gap.corrected, said: "no gap could be measured" })),
+        label: text(attribute, 40), side: [], muted: !measured(found),
+        lines: measured(found)
+          ? found.map((one, at) => ({ series: one.series, place: at, v: one.row.gap.v, floor: one.row.gap.floor, corrected: one.row.gap.corrected, said: "not measured" }))
+          : [{ series: 0, place: 0, v: null, said: "too few groups of enough patients" }],
       })),
       side: [], across: [], zero: true, label: `gap in ${text(file.metric, 60)}: best group less worst group`,
       description: `Gap in ${text(file.metric, 60)} by attribute. ${byAttribute.map(([attribute, found]) => `${text(attribute, 40)}: ${found.map((one) =>
@@ -152,7 +166,8 @@ const fairnessParts = (() => {
     const table = scroll("Gaps by attribute", h("table", {}, h("caption", {}, "Gap in ", bdi(file.metric, 60), " by attribute"),
       h("thead", {}, h("tr", {}, ["attribute", "model", "worst group", "gap", "floor", "corrected", "p (Holm)", "detectable"].map((name, at) =>
         h("th", { scope: "col", class: at < 3 ? "text" : null }, name)))),
-      byAttribute.map(([attribute, found]) => h("tbody", {}, found.map((one, at) => h("tr", {},
+      byAttribute.map(([attribute, found]) => h("tbody", {}, !measured(found) ? h("tr", { class: "grey" }, h("th", { scope: "row", class: "text" }, bdi(attribute, 40)),
+        h("td", { class: "text", colspan: 7 }, bdi(found[0].row.gap.note || found[0].row.note || "not measured", 160))) : found.map((one, at) => h("tr", {},
         at ? null : h("th", { scope: "rowgroup", rowspan: found.length, class: "text" }, bdi(attribute, 40)),
         h("th", { scope: "row", class: "text" }, key(one.series, one.title)),
         h("td", { class: "text" }, one.row.worst_group === null ? NONE : bdi(one.row.worst_group, 40)),
@@ -168,14 +183,14 @@ const fairnessParts = (() => {
     const missing = rows.length - drawn.length;
     if (!drawn.length) return [h("p", { class: "note" }, "No model has a FAP here.")];
     const place = h("div", { class: "drawing" });
-    plotsLater(place, () => plots.scatter(place, {
+    plots.scatter(place, {
       id: "fap", diagonal: true, choose, xLabel: `overall ${text(file.metric, 60)}`, yLabel: "FAP",
       description: `FAP against overall ${text(file.metric, 60)} of ${count(drawn.length)} models`,
       points: drawn.map((row) => ({
         key: row.model, name: text(titleOf(row.model), 60), series: placeOf(row.model), x: row.overall.v, y: row.fap.v,
         said: `overall ${number(row.overall.v[0], places)} ${interval(row.overall.v, places)}, FAP ${number(row.fap.v[0], places)} ${interval(row.fap.v, places)}, worst group ${text(row.worst_group ?? "none", 40)}`,
       })),
-    }));
+    });
     const names = [...new Set(rows.map((row) => row.fap_name).filter(Boolean))];
     const details = h("details", {}, h("summary", {}, `All ${count(rows.length)} models as a table`));
     details.addEventListener("toggle", () => {
@@ -190,11 +205,6 @@ const fairnessParts = (() => {
         missing ? ` Not drawn, as they have no FAP: ${count(missing)}.` : null)),
       details,
     ];
-  }
-
-  /** Call once a place is in the page, as plots need its width. */
-  function plotsLater(place, draw) {
-    requestAnimationFrame(() => { if (place.isConnected) draw(); });
   }
 
   function everyone(file, rows, titleOf, places) {

@@ -6,6 +6,8 @@ const plots = (() => {
   const SHAPES = ["circle", "square", "diamond", "triangle", "star", "cross"];
   const INK = "var(--ink)", MUTED = "var(--muted)", LINE = "var(--line)", PAPER = "var(--paper)";
   const TEXT = "12px";
+  const waiting = [];
+  let last = null; // The point at which the keys were, so that they go on from there when a plot is drawn anew.
 
   const colour = (series) => `var(--s${(series % SHAPES.length) + 1})`;
   const shape = (series) => SHAPES[series % SHAPES.length];
@@ -18,7 +20,7 @@ const plots = (() => {
   }
 
   /**
-   * Draw into a place, and again whenever its width changes.
+   * Draw into a place once it is in the page, and again whenever its width changes.
    * @param {HTMLElement} place
    * @param {function(number): Element} draw gets the width in CSS pixels
    */
@@ -35,7 +37,12 @@ const plots = (() => {
       else watch.disconnect();
     });
     watch.observe(place);
-    again();
+    waiting.push(again);
+  }
+
+  /** Draw at once what waits for its place to be in the page, so that the page has its height. */
+  function settle() {
+    for (const draw of waiting.splice(0)) draw();
   }
 
   /** Return the least and greatest of some numbers with a margin; what is missing is passed over. */
@@ -119,7 +126,7 @@ const plots = (() => {
         Plot.ruleX(floors, { x: "x", y1: "y1", y2: "y2", stroke: MUTED, strokeWidth: 2.5 }),
         Plot.ruleY(spans, { x1: "x1", x2: "x2", y: "y", stroke: "ink", strokeWidth: 2, strokeLinecap: "round" }),
         Plot.dot(points, { x: "x", y: "y", r: "r", fill: "fill", stroke: "ink", strokeWidth: 1.5, symbol: (one) => shape(one.series) }),
-        Plot.text(notes, { y: "y", text: "said", frameAnchor: "left", dx: 6, fill: MUTED, fontStyle: "italic", fontSize: 11 }),
+        Plot.text(notes, { y: "y", text: "said", frameAnchor: "left", dx: spec.zero ? 0.06 * width : 6, fill: MUTED, fontStyle: "italic", fontSize: 11 }),
         Plot.text(names.filter((one) => one.weight === 400), { y: "y", text: "label", frameAnchor: "left", textAnchor: "start", dx: -left, fill: "fill", fontSize: 13, lineWidth: cut(left) * 0.52, textOverflow: "ellipsis-end" }),
         Plot.text(names.filter((one) => one.weight !== 400), { y: "y", text: "label", frameAnchor: "left", textAnchor: "start", dx: -left, fill: "fill", fontSize: 13, fontWeight: 650, lineWidth: cut(left) * 0.52, textOverflow: "ellipsis-end" }),
         d3.groups(sides, (one) => one.dx).map(([dx, column]) =>
@@ -177,6 +184,10 @@ const plots = (() => {
       });
       return best;
     };
+    const choose = (index) => {
+      last = points[index].key;
+      spec.choose(last);
+    };
     const go = (index) => {
       show(Math.min(points.length - 1, Math.max(0, index)));
       box.setAttribute("aria-activedescendant", options[at].id);
@@ -185,9 +196,9 @@ const plots = (() => {
     frame.addEventListener("pointerleave", () => show(-1));
     frame.addEventListener("click", (event) => {
       const index = nearest(event);
-      if (index >= 0) spec.choose(points[index].key);
+      if (index >= 0) choose(index);
     });
-    box.addEventListener("focus", () => { if (at < 0 && points.length) go(0); });
+    box.addEventListener("focus", () => { if (at < 0 && points.length) go(points.findIndex((point) => point.key === last)); });
     box.addEventListener("blur", () => show(-1));
     box.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageDown: 10, PageUp: -10 }[event.key];
@@ -195,7 +206,7 @@ const plots = (() => {
       if (step) go(at + step);
       else if (event.key === "Home") go(0);
       else if (event.key === "End") go(points.length - 1);
-      else if ((event.key === "Enter" || event.key === " ") && at >= 0) spec.choose(points[at].key);
+      else if ((event.key === "Enter" || event.key === " ") && at >= 0) choose(at);
       else if (event.key === "Escape") show(-1);
       else return;
       event.preventDefault();
@@ -245,5 +256,5 @@ const plots = (() => {
     });
   }
 
-  return { mark, responsive, extent, lines, scatter, most: SHAPES.length };
+  return { mark, responsive, settle, extent, lines, scatter, most: SHAPES.length };
 })();
