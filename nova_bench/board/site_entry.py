@@ -15,6 +15,7 @@ from nova_bench.board.entry_check import command_faults, other_run
 from nova_bench.board.record import VERIFICATIONS
 from nova_bench.board.zip_reader import read_regular
 from nova_bench.errors import BundleError
+from nova_bench.judged_rows import metric_name
 from nova_bench.signature import seal
 
 MAX_ENTRY_BYTES = 1 << 24
@@ -145,7 +146,7 @@ def _faults(entry: Entry, path: Path, is_synthetic: bool, protocols: Protocols) 
         if key in seen:
             yield f"two cells of {cell['metric'][:100]!r} on {cell['slice'][:100]!r}"
         seen.add(key)
-    if (task["headline"], "all") not in seen:
+    if (headline_of(entry), "all") not in seen:
         yield f"no cell of its headline {task['headline'][:100]!r} on all samples"
     for name, signature in signatures.items():
         yield from _signature_faults(name, signature, task, data, protocols)
@@ -169,6 +170,17 @@ def _signature_faults(
         protocols[name] = protocol, text
     if protocol.get("task") != task["name"] or protocol.get("data") != data["digest"][:12]:
         yield f"signature {name} is of another task or other data than the entry"
+
+
+def headline_of(entry: Entry) -> str:
+    """Return the metric that ranks an entry: its task's headline, under the first judge's name where it needs one.
+
+    Args:
+        entry: The entry.
+    """
+    name = str(entry["task"]["headline"])
+    judged = (metric_name(name, judge["name"]) for judge in entry["judges"])
+    return next((one for one in (name, *judged) if one in entry["metrics"]), name)
 
 
 def date_of(entry: Entry) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nova_bench.board import layout, site_cells, site_entry
+from nova_bench.board import layout, site_cells, site_entry, site_pairs, site_sheet
 from nova_bench.board.site_files import compact, script, write
 from nova_bench.errors import BundleError
 
@@ -64,6 +64,7 @@ class _Read:
     rows: list[dict[str, Any]] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
     models: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    paired: list[site_pairs.Paired] = field(default_factory=list)
     fairness: dict[str, list[str]] = field(default_factory=dict)
     attributes: dict[str, None] = field(default_factory=dict)
     protocols: dict[str, Any] = field(default_factory=dict)
@@ -104,16 +105,22 @@ def _take(job: Job, path: Path, read: _Read) -> None:
             {"entry": path.relative_to(job.board).as_posix(), "reason": f"its verification: {error}"}
         )
     slug, task = layout.slug(entry["model"]["name"]), path.stem
+    headline = site_entry.headline_of(entry)
     row = site_cells.row_of(entry, record, slug)
-    document = compact(site_cells.cells_document(entry, record, pairs=False))
+    cell = next(one for one in entry["cells"] if (one["metric"], one["slice"]) == (headline, "all"))
+    pairing = site_pairs.checked(entry.get("pairing"), cell)
+    document = compact(site_cells.cells_document(entry, record, pairs=pairing is not None))
     compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
     lines = [(each["metric"], compact(site_cells.fairness_row(each, slug))) for each in compared]
     head = {key: entry[key] for key in ("task", "data", "caution", "metrics", "warnings")}
+    head["task"] = {**entry["task"], "headline": headline}
     head["settings"] = None if entry["fairness"] is None else entry["fairness"]["settings"]
     compact([row, head])
     # Nothing was kept or written before it was known that all of it can be.
     write(job.data / "entries" / slug / f"{task}.js", script(f"entries/{slug}/{task}", document))
     read.rows.append(row)
+    if pairing is not None:
+        read.paired.append(site_pairs.Paired(slug, pairing, row["status"] != "rejected"))
     read.heads.append(head)
     read.models[slug] = row["date"] or "", site_cells.model_of(entry)
     read.attributes.update(dict.fromkeys(each["attribute"] for each in compared))
@@ -164,10 +171,19 @@ def _written(job: Job, read: _Read) -> Made:
         "references": [],
         "rank_note": None,
     }
-    text = compact(table)
-    write(job.data / "tasks" / f"{slug}.js", script(f"tasks/{slug}", text))
-    fairness = _fairness_files(job, read, slug, metrics, by_most(lambda i: heads[i]["settings"]))
     headline = task["headline"]
+    found = site_pairs.pair(
+        [one for one in read.paired if one.pairing["metric"] == headline],
+        slug,
+        job.data,
+        **{key: metrics[headline][key] for key in ("higher_is_better", "range")},
+    )
+    for row in rows:
+        row["rank"] = found.get(row["model"])
+    text = compact(table)
+    shown = compact({**table, "rows": [site_cells.shortened(row) for row in rows]})
+    write(job.data / "tasks" / f"{slug}.js", script(f"tasks/{slug}", shown))
+    fairness = _fairness_files(job, read, slug, metrics, by_most(lambda i: heads[i]["settings"]))
     return Made(
         about={
             "slug": slug,
@@ -189,7 +205,7 @@ def _written(job: Job, read: _Read) -> Made:
         },
         direction={key: metrics[headline][key] for key in ("higher_is_better", "range")},
         table=text,
-        sheet="",
+        sheet=site_sheet.lines(table, {slug: model for slug, (_, model) in read.models.items()}),
         left_out=read.left_out,
     )
 
