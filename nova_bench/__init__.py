@@ -68,6 +68,7 @@ _HOMES = {
     "rejudge": "late_judging",
     "submit": "board.submit",
     "verify": "board.verify",
+    "view": "viewer.view",
 }
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
         Scorer,
         Usage,
     )
+    from nova_bench.viewer.view import view
 
 __all__ = [
     "Adapter",
@@ -173,6 +175,7 @@ __all__ = [
     "rejudge",
     "submit",
     "verify",
+    "view",
 ]
 
 
