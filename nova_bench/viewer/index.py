@@ -13,8 +13,7 @@ from nova_bench.run import Run
 from nova_bench.types import STATUSES
 from nova_bench.viewer.files import write_script
 from nova_bench.viewer.lines import Line
-from nova_bench.viewer.numbers import numbers_of, shared
-from nova_bench.viewer.typeset import number
+from nova_bench.viewer.numbers import Number, value_at
 
 SCHEMA_VERSION = 1
 SEARCHED = 2_000
@@ -70,6 +69,7 @@ def write_index(
     folder: Path,
     runs: Sequence[Run],
     gathered: Gathered,
+    numbers: Sequence[tuple[Number, Sequence[Number | None]]],
     *,
     starts: Sequence[int],
     pictures: Mapping[str, Any],
@@ -80,25 +80,14 @@ def write_index(
         folder: The viewer's folder.
         runs: One or two.
         gathered: What was gathered of their lines.
+        numbers: Of `nova_bench.viewer.numbers.shared`.
         starts: The first line of each chunk of details.
         pictures: What is to be said of pictures: counts, licence.
     """
     task = runs[0].plan.task
-    numbers = []
-    for place, (first, found) in enumerate(shared([numbers_of(run) for run in runs])):
-        values = [
-            [None if row is None or of is None else number(float(of.values[row])) for row in rows]
-            for rows, of in zip(gathered.rows, found, strict=True)
-        ]
+    for place, (_, found) in enumerate(numbers):
+        values = [[value_at(of, row) for row in rows] for rows, of in zip(gathered.rows, found, strict=True)]
         write_script(folder, f"numbers/{place}", values)
-        numbers.append(
-            {
-                "name": first.name,
-                "about": first.about,
-                "higher_is_better": first.higher_is_better,
-                "also": list(first.also),
-            }
-        )
     write_script(folder, "search", gathered.words)
     index = {
         "schema_version": SCHEMA_VERSION,
@@ -115,7 +104,7 @@ def write_index(
         "rubrics": {judge.name: judge.rubric for judge in task.judges},
         "states": list(STATUSES),
         "searched": SEARCHED,
-        "numbers": numbers,
+        "numbers": [_number_json(first) for first, _ in numbers],
         "chunks": list(starts),
         "lines": {
             "id": gathered.ids,
@@ -145,6 +134,15 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
         f"{name}, {run.folder.resolve().parent.name}/{run.folder.name}"
         for name, run in zip(names, runs, strict=True)
     ]
+
+
+def _number_json(number: Number) -> dict[str, Any]:
+    return {
+        "name": number.name,
+        "about": number.about,
+        "higher_is_better": number.higher_is_better,
+        "also": list(number.also),
+    }
 
 
 def _data_json(data: Data) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from nova_bench.run import Run
 from nova_bench.table import Table
 from nova_bench.types import Metric
+from nova_bench.viewer.typeset import short
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +88,16 @@ def _is_known(number: Number, made: list[Number]) -> bool:
 
 def _is_same(one: Number, two: Number) -> bool:
     return bool(np.array_equal(one.values, two.values, equal_nan=True))
+
+
+def value_at(number: Number | None, row: int | None) -> float | int | None:
+    """Return a number's value on a line; None where the run has no such line or the line no value.
+
+    Args:
+        number: Of one run; None where that run lacks it.
+        row: The line's place in that run's table.
+    """
+    return None if number is None or row is None else short(float(number.values[row]))
 
 
 def shared(numbers: Sequence[Sequence[Number]]) -> list[tuple[Number, list[Number | None]]]:

@@ -64,8 +64,8 @@ def _boxes(boxes: Sequence[Box], truth: Sequence[Box]) -> list[list[Any]]:
         corners = _corners(box)
         overlap = None
         if len(true) and is_sound(corners):
-            overlap = number(float(box_iou(np.array([corners]), true).max()))
-        made.append([*(number(edge) for edge in corners), number(box.score), box.label, overlap])
+            overlap = short(float(box_iou(np.array([corners]), true).max()))
+        made.append([*(short(edge) for edge in corners), short(box.score), box.label, overlap])
     return made
 
 
@@ -73,16 +73,16 @@ def _corners(box: Box) -> tuple[float, float, float, float]:
     return box.x0, box.y0, box.x1, box.y1
 
 
-def number(value: float) -> float | int | None:
+def short(value: float) -> float | int | None:
     """Return a number with six significant digits, None where it is not finite.
 
-    >>> number(1 / 3), number(2.0), number(float("nan"))
+    >>> short(1 / 3), short(2.0), short(float("nan"))
     (0.333333, 2, None)
     """
     if not math.isfinite(value):
         return None
-    short = float(f"{value:.6g}")
-    return int(short) if short.is_integer() and abs(short) < 1e15 else short
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
 def row_of(table: Table, line: int) -> dict[str, Any]:
@@ -102,12 +102,12 @@ def row_of(table: Table, line: int) -> dict[str, Any]:
                 shown = [_plain(value) for value in entry[:LISTED].tolist()]
                 made[name] = shown if len(entry) <= LISTED else [*shown, f"and {len(entry) - LISTED} more"]
         elif not math.isnan(float(column[line])):
-            made[name] = number(float(column[line]))
+            made[name] = short(float(column[line]))
     return made
 
 
 def _plain(value: Any) -> Any:
-    return number(value) if isinstance(value, float) else value
+    return short(value) if isinstance(value, float) else value
 
 
 def differs(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:

@@ -15,10 +15,14 @@ from nova_bench.run import Run, open_run
 from nova_bench.viewer.files import PAGE, Chunks, beside, check_place, put_in_place
 from nova_bench.viewer.index import Gathered, labels_of, write_index
 from nova_bench.viewer.lines import lines_of
+from nova_bench.viewer.numbers import numbers_of, shared, value_at
 from nova_bench.viewer.pictures import FOLDER, NOTICE, Pictures, notice_of, why_not_copied
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-ASSETS = ("assets/page.css", "assets/page.js", "view/view.css", "view/view.js", "vendor/panzoom.min.js")
+ASSETS = (
+    *("assets/page.css", "assets/page.js", "vendor/panzoom.min.js", "view/view.css"),
+    *("view/view.js", "view/view_list.js", "view/view_stage.js", "view/view_detail.js"),
+)
 
 
 def view(
@@ -65,14 +69,18 @@ def view(
     try:
         pictures = Pictures(made, copies=embed_images or opened.is_synthetic)
         gathered, chunks = Gathered(runs), Chunks(made)
+        numbers = shared([numbers_of(one) for one in runs])
         for line in lines_of(runs, pictures):
             gathered.add(line)
+            for place, (row, answer) in enumerate(zip(line.rows, line.detail["runs"], strict=True)):
+                if answer is not None:
+                    answer["scores"] = [value_at(found[place], row) for _, found in numbers]
             chunks.add(line.detail)
         chunks.flush()
         counts = pictures.counts()
         if counts["copied"]:
             (made / FOLDER / NOTICE).write_text(notice_of(opened), encoding="utf-8")
-        write_index(made, runs, gathered, starts=chunks.starts, pictures=counts)
+        write_index(made, runs, gathered, numbers, starts=chunks.starts, pictures=counts)
         _write_page(made, runs)
         put_in_place(made, out, is_private=opened.is_gated)
     except OSError as error:
