@@ -69,6 +69,7 @@ _HOMES = {
     "rejudge": "late_judging",
     "submit": "board.submit",
     "verify": "board.verify",
+    "view": "viewer.view",
 }
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
         Scorer,
         Usage,
     )
+    from nova_bench.viewer.view import view
 
 __all__ = [
     "Adapter",
@@ -176,6 +178,7 @@ __all__ = [
     "rejudge",
     "submit",
     "verify",
+    "view",
 ]
 
 

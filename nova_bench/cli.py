@@ -29,6 +29,7 @@ from nova_bench import (
     cli_show,
     cli_submit,
     cli_verify,
+    cli_view,
 )
 from nova_bench.cli_options import (
     ALLOW_HOSTED,
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_submit.add_verb(verbs)
     cli_verify.add_verb(verbs)
     cli_leaderboard.add_verb(verbs)
+    cli_view.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")
     run.add_argument(
