@@ -1,4 +1,4 @@
-"""The verb that shows on made-up data what there is: the mini suite is run, judged, compared, submitted and verified."""
+"""The verb that shows on made-up data what there is: the mini suite is run, judged, compared, submitted, verified and shown on pages."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _JUDGE = "rule_based_judge"
 """Who judges in the demo: word lists, so that it needs no model; nothing else chooses it."""
 
 
+_LOOKED_AT = "nova_localization"
+"""The task whose samples the demo's viewer shows: boxes say more at a glance than texts."""
+
 _SHOWN = "race"
 """The attribute whose tables are printed; the page has all."""
 
@@ -34,7 +37,7 @@ def add_verb(verbs: Any) -> None:
     """
     verb = verbs.add_parser(
         "demo",
-        help="the mini suite with the built-in baselines and a rule-based judge: tables, comparisons, verified submissions",
+        help="the mini suite with the built-in baselines and a rule-based judge: tables, comparisons, verified submissions, pages",
     )
     verb.add_argument("--out", type=Path, default=None, help="folder of the demo's runs (default: runs/demo)")
     verb.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
@@ -53,11 +56,13 @@ def _demo(parsed: argparse.Namespace) -> int:
     page = write(fair, out / "fairness")[0]
     compared = compare(runs, metrics=sorted({run.plan.task.headline for run in runs}), by="none")
     submitted, verified = _on_the_board(parsed, runs, board)
+    pages = _pages(runs, board, out / "view")
     further = {
         "fairness": fair,
         "comparison": compared,
         "submission": submitted,
         "verification": verified,
+        "pages": pages,
     }
     code = print_runs(parsed, runs, fresh=False, slices=False, further=further)
     if not parsed.json:
@@ -73,6 +78,8 @@ def _demo(parsed: argparse.Namespace) -> int:
             f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization"
         )
         print(f"Bundles and entries: {board}. Fairness by all attributes, as a page: {page}")
+        print(f"Every sample of {_LOOKED_AT} by both baselines, in a browser: {pages['view']}")
+        print(f"The leaderboard's pages: {pages['leaderboard']}")
     is_rejected = any(result["status"] == "rejected" for result in verified["results"])
     return INCOMPLETE if submitted["refused"] or is_rejected else code
 
@@ -105,3 +112,16 @@ def _on_the_board(
     if not bundles:
         return submitted, {"schema_version": 1, "kind": "verification", "results": []}
     return submitted, verify(bundles, record=True, settings=settings)
+
+
+def _pages(runs: Sequence[Run], board: Path, view_folder: Path) -> dict[str, str]:
+    """Write the leaderboard's pages and the viewer of a task's runs, and return where they begin."""
+    from nova_bench.board.layout import SYNTHETIC
+    from nova_bench.board.site import build_leaderboard
+    from nova_bench.viewer.view import view
+
+    print("nova-bench: writes the pages", file=sys.stderr)
+    looked_at = [run for run in runs if run.plan.spelling == _LOOKED_AT]
+    seen = view(looked_at[0], looked_at[1], out=view_folder)
+    built = build_leaderboard(board)
+    return {"leaderboard": str(Path(built["out"]) / SYNTHETIC / "index.html"), "view": seen["page"]}

@@ -134,7 +134,9 @@ def _claimed(jobs: list[Job], made: list[Made]) -> Iterator[Path]:
         for path in job.files:
             if path.parent.name in one.models:
                 counts = names[path.parent.name]
-                if one.models[path.parent.name][1]["name"] != max(counts, key=lambda name: (counts[name], name)):
+                if one.models[path.parent.name][1]["name"] != max(
+                    counts, key=lambda name: (counts[name], name)
+                ):
                     yield path
 
 
