@@ -196,7 +196,14 @@ def test_of_gated_data_nothing_tells_whose_the_rows_are(gated: tuple[Path, nb.Ru
     assert not record["with_answers"]
     assert Path(record["entry"]) == home / "board" / "entries" / "acme" / "fmbench_vqa.json"
     members = contents(record["bundle"])
-    assert set(members) == {"bundle.json", "manifest.json", "report.json", "fairness.json", "rows.jsonl"}
+    assert set(members) == {
+        "bundle.json",
+        "manifest.json",
+        "report.json",
+        "fairness.json",
+        "pairing.json",
+        "rows.jsonl",
+    }
     bundle = json.loads(members["bundle.json"])
     validate("bundle", bundle)
     assert (bundle["masked"], bundle["with_answers"], bundle["data"]["gated"]) == (True, False, True)
@@ -211,6 +218,10 @@ def test_of_gated_data_nothing_tells_whose_the_rows_are(gated: tuple[Path, nb.Ru
     ):
         assert canary not in everything, canary
     header, *lines = (json.loads(line) for line in members["rows.jsonl"].splitlines())
+    pairing = json.loads(members["pairing.json"])
+    named = json.dumps([[line["id"], line["repeat"], line["cluster"]] for line in lines])
+    assert pairing["lines"] == hashlib.sha256(named.encode()).hexdigest()[:16]
+    assert pairing["clusters"] == 60
     assert header["groups"] == []
     assert [lines[0]["id"], lines[0]["cluster"], lines[-1]["id"]] == ["s001", "c01", "s180"]
     assert {json.dumps(line["groups"]) for line in lines} == {"[]"}

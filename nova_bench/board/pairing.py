@@ -144,7 +144,9 @@ def stored_differences(
                 f"a pairing of {pairing['metric'][:100]} is of other lines or another protocol than the first; pair those that agree in "
                 + ", ".join(_SAME)
             )
-    return differences_of([_half(pairing) for pairing in pairings], range=range, alpha=alpha)
+    # Numbers of an entry that nobody verified may be any; those of other pairs are not touched by them.
+    with np.errstate(all="ignore"):
+        return differences_of([_half(pairing) for pairing in pairings], range=range, alpha=alpha)
 
 
 def pairing_fault(pairing: Mapping[str, Any]) -> str | None:
@@ -159,6 +161,10 @@ def pairing_fault(pairing: Mapping[str, Any]) -> str | None:
         return f"prints has {len(pairing['prints'])} digits, expected {8 * c}: 8 a cluster"
     if is_ratio and (len(numbers) != c or None in numbers):
         return f"numbers has {len(numbers)} entries, expected a number for each of {c} clusters"
+    with np.errstate(over="ignore"):
+        known = np.array([pairing["value"], *(number for number in numbers if number is not None)])
+        if not math.isfinite(float((known**2).sum())):
+            return "its numbers are beyond all measure"
     if silent and (not is_ratio or silent != sorted(set(silent)) or silent[-1] >= c):
         return f"silent is no list of some of the {c} clusters, each once and in order"
     return None
