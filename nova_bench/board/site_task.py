@@ -112,7 +112,7 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     document = compact(site_cells.cells_document(entry, record, pairs=pairing is not None))
     compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
     lines = [(each["metric"], compact(site_cells.fairness_row(each, slug))) for each in compared]
-    head = {key: entry[key] for key in ("task", "data", "caution", "metrics", "warnings")}
+    head = {key: entry[key] for key in ("data", "caution", "metrics")}
     head["task"] = {**entry["task"], "headline": headline}
     head["settings"] = None if entry["fairness"] is None else entry["fairness"]["settings"]
     compact([row, head])
