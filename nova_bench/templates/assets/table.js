@@ -86,7 +86,8 @@
     words(data, suite, metric, protocols, id, all.length - items.filter((item) => item.row).length);
     TableFilters.fill($("#filters"), items, chosen, filterChanged);
     columnPanel();
-    build(data, items, suite, metric);
+    drawn = { data, suite, metric, items };
+    build();
   }
 
   // ---- Above the table
@@ -171,8 +172,8 @@
       const box = h("input", { type: "checkbox", checked: column.visible });
       box.addEventListener("change", () => {
         column.visible = box.checked;
-        grid.column(columns.indexOf(column)).visible(box.checked);
         change("columns", columns.filter((one) => !one.fixed && one.visible).map((one) => one.key).join("|") || "none");
+        build();
       });
       return h("label", { class: "check", title: column.about || null }, box, column.title);
     }))));
@@ -181,14 +182,14 @@
 
   // ---- The table
 
-  function build(data, items, suite, metric) {
+  function build() {
     if (grid) grid.destroy();
-    const main = columns.find((column) => column.key === "value") || columns.find((column) => column.key.startsWith("t:")) || columns[0];
+    const shown = columns.filter((column) => column.visible);
+    const main = shown.find((column) => column.key === "value") || shown.find((column) => column.key.startsWith("t:")) || shown[0];
     const [by, direction] = (chosen.get("sort") || "").split(/!(?=asc$|desc$)/);
-    const sorted = columns.find((column) => column.key === by && !column.still) || main;
-    drawn = { data, suite, metric };
+    const sorted = shown.find((column) => column.key === by && !column.still) || main;
     grid = Grid.make($("#table"), {
-      caption: $("#table-title").textContent, columns, items,
+      caption: $("#table-title").textContent, columns: shown, items: drawn.items,
       order: [sorted, sorted === main && !direction ? main.first : direction || sorted.first],
       test: TableFilters.tester(chosen), nothing: "No model passes the filters.", drawn: told,
       ordered: (column, way) => change("sort", column === main && way === main.first ? "" : `${column.key}!${way}`),
