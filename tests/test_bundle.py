@@ -45,6 +45,7 @@ def test_members_are_those_that_readers_expect_and_their_checksums_hold(
         "bundle.json",
         "manifest.json",
         "report.json",
+        "pairing.json",
         "rows.jsonl",
         "responses.jsonl",
         *of_judge,
@@ -97,6 +98,7 @@ def test_the_entry_is_what_the_bundle_says(caption: tuple[Path, nb.Run, dict[str
         == "nova-bench run nova_caption --model ./adapters/acme.py --data mini --judge rule_based_judge"
     )
     assert not {"verification", "verified", "status"} & set(entry)
+    assert entry["pairing"] == json.loads(contents(bundle)["pairing.json"])
 
 
 def test_a_bundle_opens_as_a_run_and_gives_the_same_rows_and_cells(
