@@ -10,6 +10,7 @@ from nova_bench import __version__
 from nova_bench.board import layout
 from nova_bench.board.badge import Status, badge
 from nova_bench.board.site_files import write
+from nova_bench.fairness_view import GLOSSARY
 
 PAGES = ("index.html", "fairness.html", "model.html", "compare.html")
 CAUTION = "All data on this board are made up. The numbers show that the harness works and are no measure of clinical skill."
@@ -37,7 +38,7 @@ def write_pages(site: Path, *, has_real: bool, has_synthetic: bool) -> None:
         has_own, has_other = (has_synthetic, has_real) if is_synthetic else (has_real, has_synthetic)
         if is_synthetic and not has_own:
             continue
-        for page in [p for p in PAGES if (_TEMPLATES / "site" / p).exists()] if has_own else PAGES[:1]:
+        for page in PAGES if has_own else PAGES[:1]:
             html = environment.get_template(f"site/{page}").render(
                 page=page,
                 root="../" if is_synthetic else "",
@@ -46,6 +47,7 @@ def write_pages(site: Path, *, has_real: bool, has_synthetic: bool) -> None:
                 caution=CAUTION if is_synthetic else None,
                 version=__version__,
                 badges=badges,
+                glossary=GLOSSARY,
                 other=other[is_synthetic] if has_other else None,
             )
             write(site / layout.SYNTHETIC / page if is_synthetic else site / page, html + "\n")
