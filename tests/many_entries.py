@@ -2,14 +2,20 @@
 
 Every entry is one that the site takes: its signatures are those of its protocols, its command is that of its model. Models differ in skill, some
 in protocol; some entries have failures, costs, records. No bundle lies beside any.
+
+The patterns are entries of the built-in baselines on the made-up data; to make them anew, after the form of an entry has changed:
+
+    nova-bench demo --out DIR && python tests/many_entries.py DIR/leaderboard
 """
 
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import random
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +24,14 @@ from nova_bench.board.layout import entry_path
 from nova_bench.board.record import record_path
 from nova_bench.signature import seal
 
+PATTERNS = Path(__file__).parent / "patterns"
+_PATTERNS = (
+    "cup_disc/fmbench_report",
+    "cup_disc/fmbench_vqa",
+    "symmetry/nova_caption",
+    "symmetry/nova_diagnosis",
+    "symmetry/nova_localization",
+)
 HOSTILE_NAMES = (
     "<script>alert(1)</script>",
     '"onerror=alert(1) x="',
@@ -61,27 +75,34 @@ _STATUS = (
 
 def many_entries(
     board: Path,
-    patterns: Sequence[Path],
     *,
     models: int,
-    tasks: int,
+    tasks: int = 5,
     attributes: int = 4,
     hostile: bool = False,
+    is_synthetic: bool = True,
     seed: int = 0,
 ) -> list[str]:
-    """Write a board below ``synthetic/``, and return the models' names.
+    """Write a board below ``synthetic/`` (or ``entries/``), and return the models' names.
 
     Args:
         board: The leaderboard's folder.
-        patterns: Entries as `nova-bench submit` wrote them, each of its own task; one with fairness among them.
         models: How many.
-        tasks: How many; beyond the patterns' own they are variants of these.
+        tasks: How many: fmbench_report, fmbench_vqa, nova_caption, nova_diagnosis, nova_localization, then variants of these.
         attributes: Of the fairness of every task.
         hostile: Whether the first models are named, and described, to break a page.
+        is_synthetic: Whether the data are called made up.
         seed: Of the numbers.
     """
-    read = [json.loads(path.read_text("utf-8")) for path in patterns]
+    read = [
+        json.loads(gzip.decompress((PATTERNS / f"{name.partition('/')[2]}.json.gz").read_bytes()))
+        for name in _PATTERNS
+    ]
     fairness = next(one["fairness"] for one in read if one["fairness"])
+    for one in read:
+        if not is_synthetic:
+            one["data"] |= {"kind": "full", "synthetic": False}
+            one["caution"] = None
     names = [*(HOSTILE_NAMES if hostile else ()), *(f"acme:medvlm-{i:03}" for i in range(models))][:models]
     for t in range(tasks):
         pattern = _task(read[t % len(read)], t // len(read), fairness, attributes)
@@ -95,7 +116,7 @@ def many_entries(
         for i, (name, (skill, own)) in enumerate(zip(names, skills, strict=True)):
             card = HOSTILE_CARDS[i % len(HOSTILE_CARDS)] if hostile and i < 2 * len(HOSTILE_CARDS) else None
             text = _filled(pattern, templates[i % _VARIATIONS], name, i, card, skill, random.Random(own + t))
-            place = board / entry_path(name, pattern["task"]["spelling"], is_synthetic=True)
+            place = board / entry_path(name, pattern["task"]["spelling"], is_synthetic=is_synthetic)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8")
             status = _STATUS[i % len(_STATUS)]
@@ -227,7 +248,8 @@ def _filled(
         "seconds": 40.0 + i,
     }
     size = _SIZES[i % len(_SIZES)]
-    words = ["nova-bench", "run", pattern["task"]["spelling"], "--model", name, "--data", "mini"]
+    words = ["nova-bench", "run", pattern["task"]["spelling"], "--model", name]
+    words += ["--data", "mini"] if pattern["data"]["synthetic"] else []
     words += [word for judge in pattern["judges"] for word in ("--judge", judge["identity"]["adapter"])]
     own = pattern["model"]["card"] | {
         "name": f"Acme MedVLM {i:03}",
@@ -286,3 +308,11 @@ def _record(entry: Path, pattern: dict[str, Any], name: str, status: str) -> Non
         "date": "2026-11-30T12:00:00+00:00",
     }
     path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    PATTERNS.mkdir(exist_ok=True)
+    for pattern in _PATTERNS:
+        entry = json.loads((Path(sys.argv[1]) / "synthetic" / f"{pattern}.json").read_text("utf-8"))
+        content = json.dumps(entry, separators=(",", ":")).encode()
+        (PATTERNS / f"{pattern.partition('/')[2]}.json.gz").write_bytes(gzip.compress(content, 9, mtime=0))
