@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nova_bench.board.differences import same_number
 from nova_bench.board.rows_file import masked
 from nova_bench.errors import BundleError
 from nova_bench.judged_rows import JudgedMetric, metric_name
@@ -117,6 +118,41 @@ def _lines(table: Table) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def entry_pairing(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the pairing of an entry that fits its schema, after a look at whether it is of the entry's headline number.
+
+    Whether its numbers are those of the rows only `nova_bench.board.verify` can tell.
+
+    Args:
+        entry: A stranger's.
+
+    Returns:
+        None where the entry has none.
+
+    Raises:
+        BundleError: It contradicts itself, or the entry.
+    """
+    pairing: Mapping[str, Any] | None = entry["pairing"]
+    if pairing is None:
+        return None
+    fault = pairing_fault(pairing)
+    headline = entry["task"]["headline"]
+    names = {headline, *(metric_name(headline, judge["name"]) for judge in entry["judges"])}
+    cells = [one for one in entry["cells"] if one["slice"] == "all" and one["metric"] == pairing["metric"]]
+    cell = cells[0] if cells and pairing["metric"] in names else None
+    if fault is None and (cell is None or cell["signature"] != pairing["signature"]):
+        fault = f"it is of metric {pairing['metric'][:100]} and signature {pairing['signature']}, expected those of the headline {headline[:100]}"
+    elif fault is None and cell is not None and not _is_number(cell["value"], pairing["value"]):
+        fault = f"its value is {pairing['value']}, expected the headline's, {cell['value']}"
+    if fault is not None:
+        raise BundleError(f"pairing: {fault}; make the entry anew with `nova-bench submit`")
+    return pairing
+
+
+def _is_number(stated: float | None, found: float) -> bool:
+    return stated is not None and same_number(stated, found)
+
+
 def stored_differences(
     pairings: Sequence[Mapping[str, Any]], *, range: tuple[float, float] | None, alpha: float = 0.05
 ) -> Differences:
@@ -144,7 +180,9 @@ def stored_differences(
                 f"a pairing of {pairing['metric'][:100]} is of other lines or another protocol than the first; pair those that agree in "
                 + ", ".join(_SAME)
             )
-    return differences_of([_half(pairing) for pairing in pairings], range=range, alpha=alpha)
+    # Numbers of an entry that nobody verified may be any; those of other pairs are not touched by them.
+    with np.errstate(all="ignore"):
+        return differences_of([_half(pairing) for pairing in pairings], range=range, alpha=alpha)
 
 
 def pairing_fault(pairing: Mapping[str, Any]) -> str | None:
@@ -159,6 +197,10 @@ def pairing_fault(pairing: Mapping[str, Any]) -> str | None:
         return f"prints has {len(pairing['prints'])} digits, expected {8 * c}: 8 a cluster"
     if is_ratio and (len(numbers) != c or None in numbers):
         return f"numbers has {len(numbers)} entries, expected a number for each of {c} clusters"
+    with np.errstate(over="ignore"):
+        known = np.array([pairing["value"], *(number for number in numbers if number is not None)])
+        if not math.isfinite(float((known**2).sum())):
+            return "its numbers are beyond all measure"
     if silent and (not is_ratio or silent != sorted(set(silent)) or silent[-1] >= c):
         return f"silent is no list of some of the {c} clusters, each once and in order"
     return None

@@ -48,7 +48,7 @@ def build_leaderboard(board: str | Path = "leaderboard", *, out: str | Path | No
         for is_synthetic, paths in found.items():
             if paths:
                 root = scratch / layout.SYNTHETIC if is_synthetic else scratch
-                boards.append(_board(board, paths, root, is_synthetic))
+                boards.append(_board(board, paths, root, _bundles(board, out, is_synthetic), is_synthetic))
         write_pages(scratch, has_real=bool(found[False]), has_synthetic=bool(found[True]))
         files = put_in_place(scratch, out)
     return {
@@ -71,7 +71,18 @@ def _entries(board: Path, is_synthetic: bool) -> Iterator[Path]:
             yield from (Path(one.path) for one in os.scandir(model.path) if one.name.endswith(".json"))
 
 
-def _board(board: Path, paths: list[Path], root: Path, is_synthetic: bool) -> dict[str, Any]:
+def _bundles(board: Path, out: Path, is_synthetic: bool) -> str | None:
+    """Return where bundles lie, as an address seen from a page; None where the pages may be published without them."""
+    if not out.resolve().is_relative_to(board.resolve()):
+        return None
+    folder = layout.SYNTHETIC if is_synthetic else layout.ENTRIES
+    start = out.resolve() / (layout.SYNTHETIC if is_synthetic else "")
+    return Path(os.path.relpath(board.resolve() / folder, start)).as_posix() + "/"
+
+
+def _board(
+    board: Path, paths: list[Path], root: Path, bundles: str | None, is_synthetic: bool
+) -> dict[str, Any]:
     data = root / "data"
     by_task: dict[str, list[Path]] = {}
     for path in paths:
@@ -106,6 +117,7 @@ def _board(board: Path, paths: list[Path], root: Path, is_synthetic: bool) -> di
         "tasks": [one.about for one in whole],
         "suites": _suites(whole, data),
         "models": models,
+        "bundles": bundles,
         "left_out": left_out,
     }
     write(data / "board.js", script("board", compact(board_document)))
@@ -134,7 +146,9 @@ def _claimed(jobs: list[Job], made: list[Made]) -> Iterator[Path]:
         for path in job.files:
             if path.parent.name in one.models:
                 counts = names[path.parent.name]
-                if one.models[path.parent.name][1]["name"] != max(counts, key=lambda name: (counts[name], name)):
+                if one.models[path.parent.name][1]["name"] != max(
+                    counts, key=lambda name: (counts[name], name)
+                ):
                     yield path
 
 

@@ -12,6 +12,10 @@ STATES = ("ok", "unparsed", "refused", "truncated", "rejected", "failed", "unjud
 """The order of the counts beside a cell."""
 
 _COMPOSITES = ("gap", "worst", "ratio", "fap", "es")
+_CARD_LIMIT = 200
+"""Characters of a text of a card that the board shows; the model's own page has all of it."""
+_NOTE_LIMIT = 500
+"""Of a note in a table, and of a sentence on fairness."""
 _ELSEWHERE = ("cells", "fairness", "signatures", "pairing")
 
 
@@ -25,8 +29,10 @@ def row_of(entry: Entry, record: Mapping[str, Any] | None, slug: str) -> dict[st
     """
     model, usage = entry["model"], entry["usage"].get("model")
     usage = usage if isinstance(usage, dict) else {}
-    tokens = usage.get("tokens")
-    tokens = tokens if isinstance(tokens, dict) else {}
+    stated = usage.get("tokens")
+    # Where no answer came with counts, the sums are 0 and say nothing.
+    is_counted = usage.get("without_counts") != usage.get("requests")
+    tokens = stated if isinstance(stated, dict) and is_counted else {}
     return {
         "model": slug,
         "cells": {cell["metric"]: _cell(cell) for cell in entry["cells"] if cell["slice"] == "all"},
@@ -35,7 +41,7 @@ def row_of(entry: Entry, record: Mapping[str, Any] | None, slug: str) -> dict[st
         "lines": entry["counts"]["lines"],
         "usage": {
             "cost_usd": _number(usage.get("cost_usd")),
-            "cost_note": site_entry.text_of(usage.get("cost_note"))[:500] or None,
+            "cost_note": _cut(site_entry.text_of(usage.get("cost_note")), _NOTE_LIMIT) or None,
             **{key: _number(tokens.get(key)) for key in ("input", "output", "total")},
             **{key: _number(usage.get(key)) for key in ("seconds", "requests")},
         },
@@ -56,7 +62,7 @@ def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
         "v": [cell["value"], cell["low"], cell["high"]],
         **{key: cell[key] for key in ("n", "n_failed", "clusters")},
         "id": cell["signature"],
-        "note": cell["note"],
+        "note": _cut_or_none(cell["note"]),
         "unjudged": cell["counts"].get("unjudged", 0),
     }
 
@@ -89,17 +95,23 @@ def model_of(entry: Entry) -> dict[str, Any]:
         entry: The entry.
     """
     name, card = entry["model"]["name"], entry["model"]["card"]
+    shown = ("weights", "parameters", "supervision", "license")
     return {
         "name": name,
-        "title": site_entry.text_of(card.get("name")) or name,
-        **{
-            key: site_entry.text_of(card.get(key))
-            for key in ("weights", "parameters", "supervision", "license")
-        },
+        "title": _cut(site_entry.text_of(card.get("name")).strip() or name, _CARD_LIMIT),
+        **{key: _cut(site_entry.text_of(card.get(key)), _CARD_LIMIT) for key in shown},
         "size_b": site_entry.size_b(card, name),
-        "trained_on": site_entry.texts(card.get("trained_on")),
+        "trained_on": [_cut(one, _CARD_LIMIT) for one in site_entry.texts(card.get("trained_on"))[:50]],
         "url": site_entry.address_of(card),
     }
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _cut_or_none(text: str | None) -> str | None:
+    return None if text is None else _cut(text, _NOTE_LIMIT)
 
 
 def fairness_row(compared: Mapping[str, Any], slug: str) -> dict[str, Any]:
@@ -119,13 +131,15 @@ def fairness_row(compared: Mapping[str, Any], slug: str) -> dict[str, Any]:
         **{
             name: {
                 "v": [compared[name]["value"], compared[name]["low"], compared[name]["high"]],
-                **{key: compared[name][key] for key in ("corrected", "floor", "note")},
+                **{key: compared[name][key] for key in ("corrected", "floor")},
+                "note": _cut_or_none(compared[name]["note"]),
             }
             for name in _COMPOSITES
         },
         **{key: compared[key] for key in ("worst_group", "best_group", "fap_name")},
         "p": compared["p_value"],
-        **{key: compared[key] for key in ("p_holm", "tests", "detectable", "sentence", "note")},
+        **{key: compared[key] for key in ("p_holm", "tests", "detectable")},
+        **{key: _cut_or_none(compared[key]) for key in ("sentence", "note")},
     }
 
 
@@ -134,7 +148,7 @@ def _group(group: Mapping[str, Any]) -> dict[str, Any]:
         "v": [group["value"], group["low"], group["high"]],
         **{key: group[key] for key in ("patients", "n", "included")},
         "failed": _number(group["counts"].get("failed")) or 0,
-        "note": group["note"],
+        "note": _cut_or_none(group["note"]),
     }
 
 

@@ -240,4 +240,4 @@ def address_of(card: Mapping[str, Any]) -> str | None:
     ('https://example.org/m', None)
     """
     url = text_of(card.get("url"))
-    return url if _ADDRESS.fullmatch(url) else None
+    return url if len(url) <= 500 and _ADDRESS.fullmatch(url) else None

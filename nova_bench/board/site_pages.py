@@ -36,21 +36,21 @@ def write_pages(site: Path, *, has_real: bool, has_synthetic: bool) -> None:
     }
     for is_synthetic in (False, True):
         has_own, has_other = (has_synthetic, has_real) if is_synthetic else (has_real, has_synthetic)
-        if not has_own and is_synthetic:
+        if is_synthetic and not has_own:
             continue
-        for page in PAGES if has_own else ("none.html",):
+        for page in PAGES if has_own else PAGES[:1]:
             html = environment.get_template(f"site/{page}").render(
                 page=page,
                 root="../" if is_synthetic else "",
                 synthetic=is_synthetic,
+                empty=not has_own,
                 caution=CAUTION if is_synthetic else None,
                 version=__version__,
                 badges=badges,
                 glossary=GLOSSARY,
                 other=other[is_synthetic] if has_other else None,
             )
-            name = page if has_own else "index.html"
-            write(site / layout.SYNTHETIC / name if is_synthetic else site / name, html + "\n")
+            write(site / layout.SYNTHETIC / page if is_synthetic else site / page, html + "\n")
     for folder in ("assets", "vendor"):
         (site / folder).mkdir()
         for file in sorted((_TEMPLATES / folder).iterdir()):

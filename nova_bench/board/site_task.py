@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nova_bench.board import layout, site_cells, site_entry, site_pairs, site_sheet
+from nova_bench.board.references import references
 from nova_bench.board.site_files import compact, script, write
 from nova_bench.errors import BundleError
 
@@ -112,7 +113,7 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     document = compact(site_cells.cells_document(entry, record, pairs=pairing is not None))
     compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
     lines = [(each["metric"], compact(site_cells.fairness_row(each, slug))) for each in compared]
-    head = {key: entry[key] for key in ("task", "data", "caution", "metrics", "warnings")}
+    head = {key: entry[key] for key in ("data", "caution", "metrics")}
     head["task"] = {**entry["task"], "headline": headline}
     head["settings"] = None if entry["fairness"] is None else entry["fairness"]["settings"]
     compact([row, head])
@@ -168,7 +169,7 @@ def _written(job: Job, read: _Read) -> Made:
         "metrics": list(metrics.values()),
         "protocols": protocols,
         "rows": rows,
-        "references": [],
+        "references": _references(job, task["spelling"], metrics),
         "rank_note": None,
     }
     headline = task["headline"]
@@ -208,6 +209,14 @@ def _written(job: Job, read: _Read) -> Made:
         sheet=site_sheet.lines(table, {slug: model for slug, (_, model) in read.models.items()}),
         left_out=read.left_out,
     )
+
+
+def _references(job: Job, spelling: str, metrics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what others published of a task and its metrics; nothing of that is of made-up data."""
+    if job.is_synthetic:
+        return []
+    judges = list(dict.fromkeys(one["judge"] for one in metrics.values() if isinstance(one["judge"], str)))
+    return [one for one in references(spelling, judges) if one["metric"] in metrics]
 
 
 def _fairness_files(

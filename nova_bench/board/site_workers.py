@@ -37,7 +37,9 @@ def make_all(jobs: Sequence[Job]) -> list[Made]:
         min(shares, key=lambda share: sum(sizes[j] for j in share)).append(i)
     with ThreadPoolExecutor(workers) as pool:
         done = list(pool.map(_in_process, [[jobs[i] for i in share] for share in shares]))
-    by_job = {i: one for share, made in zip(shares, done, strict=True) for i, one in zip(share, made, strict=True)}
+    by_job = {
+        i: one for share, made in zip(shares, done, strict=True) for i, one in zip(share, made, strict=True)
+    }
     return [by_job[i] for i in range(len(jobs))]
 
 

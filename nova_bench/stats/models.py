@@ -213,9 +213,8 @@ def differences_of(
 def _of_ratios(halves: Sequence[Half]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the models' values (N,), the sum over clusters of squared influences on each difference (N, N), and the clusters (N, N)."""
     influence = np.stack([half.numbers for half in halves])
-    silent = np.stack([half.is_silent for half in halves]).astype(
-        np.float64
-    )  # BLAS counts faster than integers
+    # As floats, which BLAS multiplies much faster than integers.
+    silent = np.stack([half.is_silent for half in halves]).astype(np.float64)
     products = influence @ influence.T
     own = np.diag(products)[:, None] + np.diag(products)
     return (

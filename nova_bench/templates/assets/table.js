@@ -4,24 +4,12 @@
 (() => {
   let board;
   let chosen = new Map();
-  let shownKey = null;
   let grid = null;
   let drawn = null;
   let columns = [];
   let drawing = 0;
 
   const spelling = (slug) => board.tasks.find((task) => task.slug === slug)?.spelling ?? slug;
-
-  DataTable.type("nova", { order: { asc: (one, other) => compare(one, other, 1), desc: (one, other) => compare(one, other, -1) } });
-  DataTable.ext.errMode = "throw";
-
-  /** Order numbers and texts; what has no value stands last in either direction. */
-  function compare(one, other, sign) {
-    if (one === other) return 0;
-    if (one === null || one === undefined) return 1;
-    if (other === null || other === undefined) return -1;
-    return (one < other ? -1 : 1) * sign;
-  }
 
   async function start() {
     if (!$("#controls")) return;
@@ -86,7 +74,7 @@
     const items = suite ? all : all.filter((item) => (TableColumns.cellOf(item, metric)?.id ?? id) === id);
     if (!suite) for (const reference of data.references) if (reference.metric === metric) items.push({ reference });
     for (const item of items) item.words = TableFilters.words(item);
-    items.sort((one, other) => compare(one.words, other.words, 1));
+    items.sort((one, other) => Grid.compare(one.words, other.words));
     if (suite) {
       columns = TableColumns.ofSuite({ data, items, toggle, spelling });
     } else {
@@ -98,8 +86,8 @@
     words(data, suite, metric, protocols, id, all.length - items.filter((item) => item.row).length);
     TableFilters.fill($("#filters"), items, chosen, filterChanged);
     columnPanel();
-    build(data, items, suite, metric);
-    shownKey = key;
+    drawn = { data, suite, metric, items };
+    build();
   }
 
   // ---- Above the table
@@ -184,8 +172,8 @@
       const box = h("input", { type: "checkbox", checked: column.visible });
       box.addEventListener("change", () => {
         column.visible = box.checked;
-        grid.column(columns.indexOf(column)).visible(box.checked);
         change("columns", columns.filter((one) => !one.fixed && one.visible).map((one) => one.key).join("|") || "none");
+        build();
       });
       return h("label", { class: "check", title: column.about || null }, box, column.title);
     }))));
@@ -194,65 +182,31 @@
 
   // ---- The table
 
-  function build(data, items, suite, metric) {
+  function build() {
     if (grid) grid.destroy();
-    const main = columns.find((column) => column.key === "value") || columns.find((column) => column.key.startsWith("t:")) || columns[0];
+    const shown = columns.filter((column) => column.visible);
+    const main = shown.find((column) => column.key === "value") || shown.find((column) => column.key.startsWith("t:")) || shown[0];
     const [by, direction] = (chosen.get("sort") || "").split(/!(?=asc$|desc$)/);
-    const sorted = columns.find((column) => column.key === by && !column.still) || main;
-    const table = h("table", {}, h("caption", { class: "unseen" }, $("#table-title").textContent), h("thead", {}, h("tr", {}, columns.map((column) => h("th", {
-      scope: "col", class: [column.className, column.kind === "text" ? "text" : null].filter(Boolean).join(" ") || null, title: column.about ? text(column.about, 400) : null,
-      "data-dt-order": column.still ? "disable" : null,
-    }, column.title === "interval" ? [h("span", { class: "unseen" }, column.title), column.header] : [h("span", {}, column.title), column.small ? h("span", { class: "small" }, column.small) : null])))));
-    $("#table").replaceChildren(table);
-    grid = new DataTable(table, {
-      data: items,
-      autoWidth: false,
-      layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: items.length > 100 ? "paging" : null },
-      pageLength: 100,
-      order: [[columns.indexOf(sorted), sorted === main && !direction ? main.first : direction || sorted.first]],
-      orderMulti: false,
-      language: {
-        emptyTable: "No entries.", zeroRecords: "No model passes the filters.",
-        aria: { orderable: ": sort", orderableReverse: ": sort the other way round", orderableRemove: ": sort the other way round" },
-      },
-      columns: columns.map((column) => ({
-        data: null, type: "nova", searchable: false, orderable: !column.still, visible: column.visible, cellType: column.head ? "th" : "td",
-        className: [column.className, column.kind === "text" ? "text" : null].filter(Boolean).join(" "),
-        orderSequence: column.first === "desc" ? ["desc", "asc"] : ["asc", "desc"],
-        render: (_, kind, item) => (kind === "display" ? cell(column, item) : kind === "sort" || kind === "type" ? column.sort(item) : ""),
-        createdCell: column.head ? (node) => node.setAttribute("scope", "row") : undefined,
-      })),
-      createdRow: (row, item) => {
-        if (item.reference) row.classList.add("published");
-      },
+    const sorted = shown.find((column) => column.key === by && !column.still) || main;
+    grid = Grid.make($("#table"), {
+      caption: $("#table-title").textContent, columns: shown, items: drawn.items,
+      order: [sorted, sorted === main && !direction ? main.first : direction || sorted.first],
+      test: TableFilters.tester(chosen), nothing: "No model passes the filters.", drawn: told,
+      ordered: (column, way) => change("sort", column === main && way === main.first ? "" : `${column.key}!${way}`),
+      rowClass: (item) => (item.reference ? "published" : null),
     });
-    grid.on("order", () => {
-      const [at, way] = grid.order()[0] || [];
-      if (at === undefined) return;
-      const column = columns[at];
-      change("sort", column === main && way === main.first ? "" : `${column.key}!${way}`);
-    });
-    grid.on("draw", told);
-    drawn = { data, suite, metric };
-    filter();
+    marked();
   }
 
-  /** Return what DataTables shall show: always an element, as it would take a string for HTML. */
-  function cell(column, item) {
-    const shown = column.show(item);
-    return shown instanceof Element ? shown : h("span", {}, shown);
-  }
-
-  function filter() {
-    const test = TableFilters.tester(chosen);
-    grid.search.fixed("chosen", (_, item) => test(item)).draw();
+  /** Say above the table what is filtered. */
+  function marked() {
     const set = TableFilters.active(chosen);
     $("#open-filters").textContent = set ? `Filters · ${set}` : "Filters";
     $("#reset").hidden = !set && !chosen.get("q");
   }
 
-  function told() {
-    const models = (which) => grid.rows(which).data().toArray().filter((item) => item.row).length;
+  function told(table) {
+    const models = (which) => table.rows(which).data().toArray().filter((item) => item.row).length;
     const [some, all] = [models({ search: "applied" }), models({})];
     const message = some === all ? `${count(all)} ${all === 1 ? "model" : "models"}` : `${count(some)} of ${count(all)} models`;
     $("#shown").textContent = message;
@@ -261,7 +215,8 @@
 
   function filterChanged(key, value) {
     change(key, value);
-    filter();
+    Grid.filter(grid, TableFilters.tester(chosen));
+    marked();
   }
 
   function clearFilters() {
@@ -272,16 +227,8 @@
 
   /** Return the button that opens a row. */
   function toggle(item) {
-    const button = h("button", { type: "button", class: "toggle", "aria-expanded": "false", "aria-label": `Details of ${text(item.card.title, 60)}` });
-    button.addEventListener("click", () => {
-      const row = grid.row(button.closest("tr"));
-      const { data, suite, metric } = drawn;
-      const open = !row.child.isShown();
-      if (open) row.child(suite ? TableDetails.ofModel(item, data, spelling) : TableDetails.ofRow(item, data, metric), "details").show();
-      else row.child.remove();
-      button.setAttribute("aria-expanded", String(open));
-    });
-    return button;
+    return Grid.toggle(`Details of ${text(item.card.title, 60)}`, () => (drawn.suite ? TableDetails.ofModel(item, drawn.data, spelling)
+      : TableDetails.ofRow(item, drawn.data, drawn.metric)), () => grid);
   }
 
   document.addEventListener("DOMContentLoaded", start);

@@ -53,7 +53,7 @@ const TableColumns = (() => {
   /** Return the first column: the button that opens a row, the model, its marks and what kind of model it is. */
   function modelColumn(task, toggle) {
     return {
-      key: "model", title: "Model", fixed: true, kind: "text", first: "asc", className: "model", head: true,
+      key: "model", title: "model", fixed: true, kind: "text", first: "asc", className: "model", head: true,
       sort: (item) => (item.card ? text(item.card.title).toLowerCase() : item.reference.label.toLowerCase()),
       show: (item) => {
         if (item.reference) {
@@ -92,7 +92,7 @@ const TableColumns = (() => {
     const value = (item) => (item.reference ? item.reference : cellOf(item, metric));
     const columns = [
       ...(rows.some((item) => item.row.rank) && metric === data.task.headline ? [{
-        key: "rank", title: "Rank", fixed: true, first: "asc", className: "rank",
+        key: "rank", title: "rank", fixed: true, first: "asc", className: "rank",
         about: "The ranks that the data leave open: models whose difference cannot be told from chance share them.",
         sort: (item) => (item.row && item.row.rank ? item.row.rank.low + item.row.rank.high / 1e6 : null),
         show: (item) => (item.row ? rank(item.row.rank) : ""),
@@ -100,7 +100,7 @@ const TableColumns = (() => {
       modelColumn(data.task.slug, toggle),
       { key: "value", title: text(metric, 40), fixed: true, first: best, className: "main", about: ranked.about,
         sort: (item) => value(item)?.v[0] ?? null, show: (item) => valueCell(value(item), decimals) },
-      { key: "bar", title: "interval", fixed: true, still: true, className: "bars", header: scale(domain, decimals), first: best,
+      { key: "bar", title: "interval as a bar", fixed: true, still: true, className: "bars", header: scale(domain, decimals), first: best,
         sort: () => null,
         show: (item) => bar(value(item)?.v, domain, { marks: lines, className: item.reference ? "published" : "" }) },
     ];
