@@ -118,7 +118,7 @@ const compare = (() => {
       ? [h("p", { class: "said" }, bdi(here.metric, 60), " of ", a(), " and ", b(), " cannot be compared: they were measured by different protocols."), compareParts.differences(apart)]
       : [h("p", { class: "said" }, compareWords.sentence(here.pair, here.metric, higher, a, b)), h("p", { class: "note" }, basis(here.pair))];
     return [
-      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said),
+      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said, h("p", { class: "note standing" }, [[a, first], [b, second]].map(([who, file]) => h("span", {}, who(), " ", badge(file.verification?.status))))),
       h("section", {}, compareParts.overview(found, chosen.task.slug, (task) => link(chosen, { task, metric: "", find: "" })),
         h("p", { class: "note" }, "Differences are B − A on the answers that both gave, paired case by case, with 95% intervals. The bars point to the better model and are "
           + "drawn as a share of each metric's range. Each p is that of its own test, not corrected for how many tasks and pairs one looks at.")),

@@ -109,8 +109,8 @@ const fairness = (() => {
 
     const elsewhere = d3.group(picked(rows).filter((row) => row.id !== id), (row) => row.id);
     for (const [other, some] of elsewhere) {
-      made.push(h("section", { class: "apart" }, h("p", { class: "caution", role: "note" }, `Measured by another protocol (${text(other, 16)}): not to be compared with the numbers above. `,
-        "What it asked for stands in the signature on the model's page."), headed("h3", [bdi(file.metric, 60), " by ", bdi(attribute, 40), ", other protocol"], some)));
+      made.push(h("section", { class: "apart" }, h("p", { class: "caution", role: "note" }, `Measured by another protocol (${text(other, 16)}): not to be compared with the numbers above.`),
+        main.length ? whatDiffers(chosen, file, main[0].model, some[0].model) : null, headed("h3", [bdi(file.metric, 60), " by ", bdi(attribute, 40), ", other protocol"], some)));
     }
 
     made.push(h("section", {}, h("h2", {}, "FAP against the overall score"),
@@ -133,6 +133,28 @@ const fairness = (() => {
     }
     made.push(settings(file));
     return made;
+  }
+
+  /** Return a list that reads on being opened what differs between the signatures of two models' entries. */
+  function whatDiffers(chosen, file, first, second) {
+    const details = h("details", {}, h("summary", {}, "What differs"));
+    details.addEventListener("toggle", async () => {
+      if (!details.open || details.children.length > 1) return;
+      const place = details.appendChild(h("div", {}));
+      try {
+        const [one, two] = await Promise.all([first, second].map(async (slug) => {
+          const entry = await load(`entries/${slug}/${chosen.task.slug}`);
+          return compareParts.cellsOf(entry).get(`${file.metric}\0all`)?.signature;
+        }));
+        const found = one && two ? compareWords.differing(one, two) : [];
+        place.replaceChildren(found.length
+          ? compareParts.differences(found, [bdi(chooser.titleOf(board, first), 40), bdi(chooser.titleOf(board, second), 40)])
+          : h("p", { class: "note" }, "Nothing in the signatures of the scores; so the settings of the fairness numbers or the groups do."));
+      } catch (error) {
+        fault(place, error);
+      }
+    });
+    return details;
   }
 
   function settings(file) {

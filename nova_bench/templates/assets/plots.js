@@ -144,14 +144,14 @@ const plots = (() => {
    *
    * @param {HTMLElement} place
    * @param {object} spec
-   *   points: [{key, name, said, x: [value, low, high], y: [value, low, high], series: number or null}], series null draws in grey.
+   *   points: [{key, name, said: [line, ...], x: [value, low, high], y: [value, low, high], series: number or null}], series null draws in grey.
    *   xLabel, yLabel, description; diagonal: whether to draw y = x, on axes of one scale; choose: function(key).
    */
   function scatter(place, spec) {
     const points = [...spec.points].sort((a, b) => a.x[0] - b.x[0] || a.y[0] - b.y[0]);
     const tip = h("div", { class: "tip", hidden: true });
     const options = points.map((point, index) => h("div", {
-      role: "option", id: `${spec.id}-${index}`, class: "spot", "aria-selected": String(point.series !== null), "aria-label": `${point.name}, ${point.said}`,
+      role: "option", id: `${spec.id}-${index}`, class: "spot", "aria-selected": String(point.series !== null), "aria-label": `${point.name}, ${point.said.join(", ")}`,
     }));
     const box = h("div", {
       role: "listbox", tabindex: "0", class: "spots", "aria-multiselectable": "true", "aria-label": `${spec.description}. Arrow keys go from point to point.`,
@@ -168,7 +168,7 @@ const plots = (() => {
       if (index < 0) return;
       options[index].classList.add("on");
       const [left, top] = spots[index];
-      tip.replaceChildren(h("strong", {}, bdi(points[index].name, 40)), h("span", {}, points[index].said));
+      tip.replaceChildren(h("strong", {}, bdi(points[index].name, 40)), ...points[index].said.map((line) => h("span", {}, line)));
       const over = top > 90;
       tip.style.left = `${Math.min(Math.max(left, 110), frame.clientWidth - 110)}px`;
       tip.style.top = `${top + (over ? -12 : 14)}px`;
