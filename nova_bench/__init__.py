@@ -49,6 +49,7 @@ _HOMES = {
     "agreement": "late_judging",
     "audit": "judge_audit",
     "build_fmbench": "fmbench_build",
+    "build_leaderboard": "board.site",
     "calibrate": "judge_calibration",
     "compare": "compare",
     "each": "adapter",
@@ -74,6 +75,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from nova_bench import backends
     from nova_bench.adapter import each
+    from nova_bench.board.site import build_leaderboard
     from nova_bench.board.submit import submit
     from nova_bench.board.verify import verify
     from nova_bench.boxes import Box, Frame
@@ -156,6 +158,7 @@ __all__ = [
     "audit",
     "backends",
     "build_fmbench",
+    "build_leaderboard",
     "calibrate",
     "compare",
     "each",

@@ -23,6 +23,7 @@ from nova_bench import (
     cli_fairness,
     cli_judge,
     cli_judging,
+    cli_leaderboard,
     cli_limits,
     cli_new,
     cli_show,
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_check.add_verb(verbs)
     cli_submit.add_verb(verbs)
     cli_verify.add_verb(verbs)
+    cli_leaderboard.add_verb(verbs)
     cli_view.add_verb(verbs)
 
     run = verbs.add_parser("run", help="ask a model, or go on where an earlier start ended, then score")

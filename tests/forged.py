@@ -13,6 +13,7 @@ from typing import Any
 from nova_bench.board.bundle import document_bytes
 from nova_bench.board.bundle_reader import read_bundle
 from nova_bench.board.contradictions import identity_stated
+from nova_bench.board.pairing import pairing_of_run
 from nova_bench.board.stated import shipped_task, stated_run
 from nova_bench.fairness_report import fairness
 from nova_bench.report import cells, report_json
@@ -61,7 +62,7 @@ def forge(bundle: Path, out: Path, change: Callable[[Parts], Any], *, coherent: 
         bundle: An honest one.
         out: The new file.
         change: Changes the parts where they stand.
-        coherent: Make counts, manifest, report and fairness anew from the changed rows and statements, as a forger can.
+        coherent: Make counts, manifest, report, fairness and pairing anew from the changed rows and statements, as a forger can.
     """
     parts = parts_of(bundle)
     change(parts)
@@ -102,3 +103,15 @@ def _mend(parts: Parts) -> None:
         parts["report.json"] = report_json(run.plan, run.scored, made, run.remote_code, **about["resampling"])
         if "fairness.json" in parts:
             parts["fairness.json"] = fairness([run])
+    pair_again(parts)
+
+
+def pair_again(parts: Parts) -> None:
+    """Make the pairing anew from the rows."""
+    parts.pop("pairing.json", None)
+    with tempfile.TemporaryDirectory() as folder:
+        read = read_bundle(write(parts, Path(folder) / "x.zip"))
+        run = stated_run(read, shipped_task(read.about), Path(folder))
+        pairing = pairing_of_run(run, **read.about["resampling"])
+    if pairing is not None:
+        parts["pairing.json"] = pairing

@@ -17,7 +17,8 @@ from submissions import contents, missing, run, submitted, write_adapter
 import nova_bench as nb
 from nova_bench.board.bundle import row_lines
 from nova_bench.board.layout import entry_path, is_member, schema_path, slug
-from nova_bench.errors import NovaBenchError
+from nova_bench.board.pairing import entry_pairing
+from nova_bench.errors import BundleError, NovaBenchError
 
 JUDGE = "rule_based_judge"
 
@@ -45,6 +46,7 @@ def test_members_are_those_that_readers_expect_and_their_checksums_hold(
         "bundle.json",
         "manifest.json",
         "report.json",
+        "pairing.json",
         "rows.jsonl",
         "responses.jsonl",
         *of_judge,
@@ -97,6 +99,11 @@ def test_the_entry_is_what_the_bundle_says(caption: tuple[Path, nb.Run, dict[str
         == "nova-bench run nova_caption --model ./adapters/acme.py --data mini --judge rule_based_judge"
     )
     assert not {"verification", "verified", "status"} & set(entry)
+    assert entry["pairing"] == json.loads(contents(bundle)["pairing.json"]) == entry_pairing(entry)
+    for change in ({"value": 0.99}, {"metric": "meteor"}, {"signature": "0" * 12}, {"prints": "0" * 8}):
+        with pytest.raises(BundleError, match=r"pairing: .*; make the entry anew"):
+            entry_pairing({**entry, "pairing": {**entry["pairing"], **change}})
+    assert entry_pairing({**entry, "pairing": None}) is None
 
 
 def test_a_bundle_opens_as_a_run_and_gives_the_same_rows_and_cells(
@@ -194,7 +201,14 @@ def test_of_gated_data_nothing_tells_whose_the_rows_are(gated: tuple[Path, nb.Ru
     assert not record["with_answers"]
     assert Path(record["entry"]) == home / "board" / "entries" / "acme" / "fmbench_vqa.json"
     members = contents(record["bundle"])
-    assert set(members) == {"bundle.json", "manifest.json", "report.json", "fairness.json", "rows.jsonl"}
+    assert set(members) == {
+        "bundle.json",
+        "manifest.json",
+        "report.json",
+        "fairness.json",
+        "pairing.json",
+        "rows.jsonl",
+    }
     bundle = json.loads(members["bundle.json"])
     validate("bundle", bundle)
     assert (bundle["masked"], bundle["with_answers"], bundle["data"]["gated"]) == (True, False, True)
@@ -209,6 +223,10 @@ def test_of_gated_data_nothing_tells_whose_the_rows_are(gated: tuple[Path, nb.Ru
     ):
         assert canary not in everything, canary
     header, *lines = (json.loads(line) for line in members["rows.jsonl"].splitlines())
+    pairing = json.loads(members["pairing.json"])
+    named = json.dumps([[line["id"], line["repeat"], line["cluster"]] for line in lines])
+    assert pairing["lines"] == hashlib.sha256(named.encode()).hexdigest()[:16]
+    assert pairing["clusters"] == 60
     assert header["groups"] == []
     assert [lines[0]["id"], lines[0]["cluster"], lines[-1]["id"]] == ["s001", "c01", "s180"]
     assert {json.dumps(line["groups"]) for line in lines} == {"[]"}

@@ -47,6 +47,7 @@ def test_limits_and_members_are_those_of_the_code() -> None:
         layout.MANIFEST,
         layout.REPORT,
         layout.FAIRNESS,
+        layout.PAIRING,
         layout.ROWS,
         layout.RESPONSES,
     ):

@@ -123,6 +123,11 @@ def cell_added(parts: Parts) -> None:
     parts["report.json"]["cells"].append({**parts["report.json"]["cells"][0], "slice": "plane=best"})
 
 
+def pairing_altered(parts: Parts) -> None:
+    """One patient's share is larger than it is: the model looks less certain to be worse than others."""
+    parts["pairing.json"]["numbers"][3] += 1e-6
+
+
 def made_synthetic(parts: Parts) -> None:
     parts["bundle.json"]["data"] |= {"synthetic": True, "kind": "mini"}
 
@@ -173,6 +178,12 @@ FORGERIES: dict[str, tuple[Callable[[Parts], None], bool, str, str | None]] = {
     ),
     "a cell left out": (cell_left_out, False, r"cell .* is left out", r"cell .* is left out"),
     "a cell added": (cell_added, False, r"\(plane=best\) is no cell", r"\(plane=best\) is no cell"),
+    "the pairing altered": (
+        pairing_altered,
+        False,
+        r"pairing.json/numbers/3 is .*, expected",
+        r"pairing.json/numbers/3 is .*, expected",
+    ),
     "real data called made-up": (
         made_synthetic,
         True,

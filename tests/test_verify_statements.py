@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fmbench_set import make_built
-from forged import Parts, forge, parts_of, write
+from forged import Parts, forge, pair_again, parts_of, write
 from running import make_set, settings
 from submissions import run, submitted, write_adapter
 from test_verify import Sound
@@ -211,6 +211,7 @@ def other_requests(parts: Parts) -> None:
 def patients_split(parts: Parts) -> None:
     """Each sample its own patient: narrower intervals. Here samples are patients, so one is only renamed."""
     parts["rows.jsonl"][1]["cluster"] = "c99"
+    pair_again(parts)
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,7 @@ def members(
     manifest: Mapping[str, Any],
     report: Mapping[str, Any],
     fairness: Mapping[str, Any] | None,
+    pairing: Mapping[str, Any] | None,
     *,
     with_answers: bool,
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -214,12 +215,15 @@ def members(
         manifest: Its manifest.
         report: Its report.
         fairness: Its fairness document; None where the task has no demographics.
+        pairing: Of `nova_bench.board.pairing.pairing_of_run`.
         with_answers: Whether answers and verdicts are among them.
     """
     yield layout.MANIFEST, iter([document_bytes(public_manifest(manifest))])
     yield layout.REPORT, iter([document_bytes(report)])
     if fairness is not None:
         yield layout.FAIRNESS, iter([document_bytes(fairness)])
+    if pairing is not None:
+        yield layout.PAIRING, iter([document_bytes(pairing)])
     yield layout.ROWS, (line.encode() + b"\n" for line in row_lines(run))
     judges = [account.asked.folder for account in run.scored.judges.values()]
     for folder in sorted(judges, key=lambda folder: folder.name):

@@ -40,6 +40,7 @@ class Bundle:
         manifest: The run's.
         report: ``report.json``, as it stands.
         fairness: ``fairness.json``; None where there is none.
+        pairing: ``pairing.json``; None where there is none.
         rows: ``rows.jsonl`` as tables.
         responses: The records of ``responses.jsonl``; None where the answers were not sent along.
         verdicts: A judge's folder to the records of its log.
@@ -53,6 +54,7 @@ class Bundle:
     manifest: Mapping[str, Any]
     report: Any
     fairness: Any
+    pairing: Mapping[str, Any] | None
     rows: Rows
     responses: tuple[Mapping[str, Any], ...] | None
     judges: Mapping[str, Mapping[str, Any]]
@@ -91,6 +93,9 @@ def read_bundle(path: Path) -> Bundle:
         raise BundleError(
             f"{stated}, but {layout.RESPONSES} is {'missing' if about['with_answers'] else 'there'}"
         )
+    pairing = None
+    if layout.PAIRING in members:
+        pairing = fitting(documents[layout.PAIRING], "pairing", layout.PAIRING)
     responses = None
     if layout.RESPONSES in members:
         responses = tuple(_records(members[layout.RESPONSES], layout.RESPONSES))
@@ -115,6 +120,7 @@ def read_bundle(path: Path) -> Bundle:
         manifest=manifest,
         report=documents[layout.REPORT],
         fairness=documents.get(layout.FAIRNESS),
+        pairing=pairing,
         rows=_rows(members[layout.ROWS]),
         responses=responses,
         judges=judges,
@@ -139,7 +145,7 @@ def fitting(document: Any, schema: str, what: str) -> dict[str, Any]:
 
     Args:
         document: What was read.
-        schema: ``bundle``, ``entry``, ``rows_header`` or ``row``.
+        schema: ``bundle``, ``entry``, ``pairing``, ``rows_header`` or ``row``.
         what: Names the document in messages.
 
     Raises:

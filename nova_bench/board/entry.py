@@ -41,6 +41,7 @@ def entry_of(
     description: Mapping[str, Any],
     report: Mapping[str, Any],
     fairness: Mapping[str, Any] | None,
+    pairing: Mapping[str, Any] | None,
     *,
     metrics: Sequence[Metric],
     bundle: Mapping[str, Any],
@@ -51,6 +52,7 @@ def entry_of(
         description: ``bundle.json``.
         report: ``report.json``.
         fairness: ``fairness.json``; None where there is none.
+        pairing: ``pairing.json``; None where there is none.
         metrics: Of the task, those of judges under their names.
         bundle: ``file``, ``sha256`` and ``bytes`` of the bundle.
     """
@@ -72,6 +74,7 @@ def entry_of(
         },
         "cells": made_cells,
         "fairness": None if fairness is None else _fairness(fairness, signatures),
+        "pairing": None if pairing is None else dict(pairing),
         "signatures": dict(sorted(signatures.items())),
         "warnings": description["scoring"]["warnings"],
         "dropped": description["scoring"]["dropped"],

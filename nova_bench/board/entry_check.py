@@ -34,6 +34,7 @@ def entry_faults(entry: Mapping[str, Any], path: Path, bundle: Bundle, run: Run)
         about,
         bundle.report,
         bundle.fairness,
+        bundle.pairing,
         metrics=[*run.plan.task.plain_metrics, *(one.metric for one in run.judged_metrics)],
         bundle={"file": bundle.path.name, "sha256": bundle.sha256, "bytes": bundle.size},
     )

@@ -15,13 +15,14 @@ BUNDLE = "bundle.json"
 MANIFEST = "manifest.json"
 REPORT = "report.json"
 FAIRNESS = "fairness.json"
+PAIRING = "pairing.json"
 ROWS = "rows.jsonl"
 RESPONSES = "responses.jsonl"
 JUDGES = "judges"
 VERDICTS = "verdicts.jsonl"
 
 _JUDGE_MEMBER = re.compile(rf"{JUDGES}/[0-9a-f]{{12}}/(?:{re.escape(MANIFEST)}|{re.escape(VERDICTS)})")
-_FIXED = (BUNDLE, MANIFEST, REPORT, FAIRNESS, ROWS, RESPONSES)
+_FIXED = (BUNDLE, MANIFEST, REPORT, FAIRNESS, PAIRING, ROWS, RESPONSES)
 ALWAYS = (BUNDLE, MANIFEST, REPORT, ROWS)
 """Members that no bundle lacks."""
 
@@ -103,5 +104,5 @@ def bundle_of(entry: Path) -> Path:
 
 
 def schema_path(name: str) -> Path:
-    """Return the file of a JSON Schema: ``bundle``, ``entry``, ``rows_header`` or ``row``."""
+    """Return the file of a JSON Schema: ``bundle``, ``entry``, ``pairing``, ``rows_header`` or ``row``."""
     return Path(__file__).parent / "schemas" / f"{name}.schema.json"

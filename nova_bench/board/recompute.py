@@ -18,6 +18,7 @@ from nova_bench.board import layout
 from nova_bench.board.bundle_reader import Bundle
 from nova_bench.board.contradictions import check_sizes, contradictions
 from nova_bench.board.differences import differences
+from nova_bench.board.pairing import pairing_of_run
 from nova_bench.board.stated import shipped_task, stated_run
 from nova_bench.counterfactual import SWAPPED, demographics_of
 from nova_bench.errors import BundleError, NovaBenchError
@@ -60,7 +61,7 @@ def check_rows(bundle: Bundle, *, with_numbers: bool = True) -> tuple[Findings, 
 
     Args:
         bundle: As it was read.
-        with_numbers: Whether to compute its numbers from its rows; needless where they are computed from its answers.
+        with_numbers: Whether to compute its cells from its rows too; needless where they are computed from its answers.
     """
     found, run = Findings(), None
     with tempfile.TemporaryDirectory(prefix="nova_bench_") as folder:
@@ -69,9 +70,10 @@ def check_rows(bundle: Bundle, *, with_numbers: bool = True) -> tuple[Findings, 
             check_sizes(bundle.about, len(bundle.rows.table))
             found.add(contradictions(bundle, task))
             run = stated_run(bundle, task, Path(folder))
-            if with_numbers:
-                with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"):
+                if with_numbers:
                     compare_numbers(bundle, run, found)
+                found.add(_pairing_faults(bundle, run))
         except NovaBenchError as error:
             found.reasons.append(str(error))
         except Exception as error:  # rows that no scorer makes can make any line of a metric fail
@@ -145,6 +147,16 @@ def compare_numbers(bundle: Bundle, run: Run, found: Findings) -> None:
     _compare_fairness(bundle, run, found, is_blind=is_blind)
     if odd:
         found.reasons.append(f"{odd} cells stand twice or have no name")
+
+
+def _pairing_faults(bundle: Bundle, run: Run) -> Iterator[str]:
+    """Yield where the pairing is not the one that the bundle's rows give; the rows are compared with the answers elsewhere."""
+    made = pairing_of_run(run, **bundle.about["resampling"])
+    if (made is None) != (bundle.pairing is None):
+        is_there = "is there, and its rows give none" if made is None else "is missing, and its rows give one"
+        yield f"{layout.PAIRING} {is_there}"
+    elif made is not None:
+        yield from differences(bundle.pairing, made, layout.PAIRING)
 
 
 def _count(run: Run) -> int:

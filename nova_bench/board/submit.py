@@ -14,6 +14,7 @@ from nova_bench.board.bundle import Forbidden, described, document_bytes, member
 from nova_bench.board.bundle_reader import read_bundle
 from nova_bench.board.entry import entry_of
 from nova_bench.board.entry_check import command_faults, other_run
+from nova_bench.board.pairing import pairing_of_run
 from nova_bench.board.ready import gaps, warnings
 from nova_bench.board.recompute import check_rows
 from nova_bench.catalog import Found
@@ -173,6 +174,7 @@ def _write(
     """Write a bundle and its entry; what stood in their places stays until both are whole."""
     fair = _fairness(run)
     description = described(run, manifest, report, found, check, with_answers=with_answers)
+    pairing = pairing_of_run(run, **description["resampling"])
     forbidden = Forbidden(
         {f"the value of {name}": os.environ[name].strip() for name in key_variables(_key_env(manifest))},
         _places(run),
@@ -182,9 +184,11 @@ def _write(
     scratch = {path: path.with_name(path.name + ".part") for path in (bundle, entry)}
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        parts = members(run, manifest, report, fair, with_answers=with_answers)
+        parts = members(run, manifest, report, fair, pairing, with_answers=with_answers)
         written = write_bundle(scratch[bundle], description, parts, forbidden)
-        made = entry_of(description, report, fair, metrics=metrics, bundle={"file": bundle.name, **written})
+        made = entry_of(
+            description, report, fair, pairing, metrics=metrics, bundle={"file": bundle.name, **written}
+        )
         content = document_bytes(made)
         forbidden.check(entry.name, content)
         scratch[entry].write_bytes(content)

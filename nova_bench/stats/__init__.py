@@ -11,12 +11,14 @@ from nova_bench.stats.compare import (
     holm,
 )
 from nova_bench.stats.estimates import Estimate, estimate
+from nova_bench.stats.halves import Half, half_of
 from nova_bench.stats.intervals import MIN_CLUSTERS, Interval, interval
 from nova_bench.stats.models import (
     IDENTICAL,
     Difference,
     Differences,
     differences,
+    differences_of,
     model_difference,
 )
 from nova_bench.stats.paired import compare_models
@@ -42,6 +44,7 @@ __all__ = [
     "Differences",
     "Estimate",
     "GroupResult",
+    "Half",
     "Imputed",
     "Interval",
     "Paired",
@@ -52,7 +55,9 @@ __all__ = [
     "compare_table",
     "detectable_difference",
     "differences",
+    "differences_of",
     "estimate",
+    "half_of",
     "holm",
     "interval",
     "iterate_weights",

@@ -1,23 +1,25 @@
 """Differences of models on the same samples: value, error, interval, test and what could have been shown, for all pairs at once.
 
-The test, the interval and what is detectable are those of `nova_bench.stats.paired_test`.
+The test, the interval and what is detectable are those of `nova_bench.stats.paired_test`. Each model's part is made alone
+(`nova_bench.stats.halves`), so a difference can also be had of two parts that were kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nova_bench.errors import UsageError
-from nova_bench.stats.estimates import by_repeat, mean_of_ratios, resampled, same_lines, weight_chunks
+from nova_bench.stats.estimates import same_lines, weight_chunks
+from nova_bench.stats.halves import Half, half_of
 from nova_bench.stats.intervals import MIN_CLUSTERS
 from nova_bench.stats.paired_test import conclude, sign_test
 from nova_bench.stats.resampling import MAX_UNDEFINED, RESAMPLES
-from nova_bench.table import Ragged, Table
+from nova_bench.table import Table
 
 if TYPE_CHECKING:
     from nova_bench.types import Metric
@@ -174,48 +176,58 @@ def differences(
         )
         return Differences(none, none, none, none, none, none, zero, zero, np.zeros_like(none), alpha)
     codes, c = ordered[0].cluster_codes()
-    parts = [list(by_repeat(table, codes)) for table in ordered]
-    n_differing = _differing(ordered, metric, codes, c)
+    chunks = [] if metric.sums else list(weight_chunks(ordered[0], c, resamples, seed, key, weights))
+    halves = [half_of(table, metric, codes, c, chunks) for table in ordered]
+    return differences_of(halves, range=metric.range, alpha=alpha)
+
+
+def differences_of(
+    halves: Sequence[Half], *, range: tuple[float, float] | None, alpha: float = 0.05
+) -> Differences:
+    """Return the differences of all pairs of models from their halves.
+
+    Args:
+        halves: At least one, all of one metric on the same lines; of a metric that is no ratio of sums also on the same resamples.
+        range: The metric's lowest and highest value; None for unbounded.
+        alpha: 1 - the coverage.
+    """
+    prints = np.stack([half.prints for half in halves])
+    n_differing = np.stack([(prints != one).sum(axis=1) for one in prints])
     undefined = np.zeros(n_differing.shape)
-    if metric.sums is not None:
-        values, variance, n_clusters = _of_ratios(parts, metric, c)
+    if halves[0].is_ratio:
+        values, variance, n_clusters = _of_ratios(halves)
     else:
-        chunks = list(weight_chunks(ordered[0], c, resamples, seed, key, weights))
-        values, variance, undefined = _of_resamples(parts, metric, chunks)
-        n_clusters = np.full(n_differing.shape, c)
+        values, variance, undefined = _of_resamples(halves)
+        n_clusters = np.full(n_differing.shape, prints.shape[1])
     value = np.where(n_differing == 0, 0.0, values - values[:, None])
     value[~np.isfinite(values - values[:, None])] = np.nan
     has_error = (n_clusters >= MIN_CLUSTERS) & (undefined <= MAX_UNDEFINED) & np.isfinite(value)
     scale = n_clusters / np.maximum(n_clusters - 1, 1)
     s = np.where(has_error, np.sqrt(scale * np.where(n_differing == 0, 0.0, variance)), np.nan)
-    width = math.nan if metric.range is None else metric.range[1] - metric.range[0]
+    width = math.nan if range is None else range[1] - range[0]
     width = width if math.isfinite(width) else math.nan
     low, high, p, detectable = conclude(value, s, n_clusters, n_differing, width, alpha)
     return Differences(value, s, low, high, p, detectable, n_clusters, n_differing, undefined, alpha)
 
 
-def _of_ratios(
-    parts: Sequence[Sequence[tuple[Table, np.ndarray]]], metric: Metric, n_clusters: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_ratios(halves: Sequence[Half]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the models' values (N,), the sum over clusters of squared influences on each difference (N, N), and the clusters (N, N)."""
-    made = [mean_of_ratios(part, metric, n_clusters) for part in parts]
-    influence, silent = np.stack([each[1] for each in made]), ~np.stack([each[2] for each in made])
-    both_silent = silent.astype(np.int64) @ silent.T.astype(np.int64)
+    influence = np.stack([half.numbers for half in halves])
+    # As floats, which BLAS multiplies much faster than integers.
+    silent = np.stack([half.is_silent for half in halves]).astype(np.float64)
     products = influence @ influence.T
     own = np.diag(products)[:, None] + np.diag(products)
     return (
-        np.array([each[0] for each in made]),
+        np.array([half.value for half in halves]),
         _without_rounding(own - 2 * products, own),
-        n_clusters - both_silent,
+        influence.shape[1] - (silent @ silent.T).astype(np.int64),
     )
 
 
-def _of_resamples(
-    parts: Sequence[Sequence[tuple[Table, np.ndarray]]], metric: Metric, chunks: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_resamples(halves: Sequence[Half]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the models' values (N,), the variance of each difference over the resamples that define both (N, N), and the rest's share."""
-    values = np.array([float(np.mean([metric.compute(t, t.ones())[0] for t, _ in part])) for part in parts])
-    star = np.stack([resampled(part, metric, chunks) for part in parts])
+    values = np.array([half.value for half in halves])
+    star = np.stack([half.numbers for half in halves])
     known = np.isfinite(star)
     moved = np.where(known, star - values[:, None], 0.0)
     weight = known.astype(np.float64)
@@ -243,34 +255,3 @@ def _in_one_order(tables: Sequence[Table]) -> list[Table]:
     if all(agrees(table) for table in tables):
         return list(tables)
     return [same_lines(first, table)[1] for table in tables]
-
-
-def _differing(tables: Sequence[Table], metric: Metric, codes: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Return an int array (N, N): in how many clusters what the metric reads differs between two models on some line."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(n_clusters + 1))
-    labels = np.empty((len(tables), n_clusters), np.int64)
-    seen: list[dict[bytes, int]] = [{} for _ in range(n_clusters)]
-    for i, table in enumerate(tables):
-        read = (
-            metric.sums(table) if metric.sums is not None else [table.columns[name] for name in metric.needs]
-        )
-        blocks = [block for column in read for block in _blocks(column, order, starts)]
-        for k, numbers in enumerate(seen):
-            content = b"".join(data[at[k] : at[k + 1]] for data, at in blocks)
-            labels[i, k] = numbers.setdefault(content, len(numbers))
-    return np.stack([(labels != row).sum(axis=1) for row in labels])
-
-
-def _blocks(
-    column: np.ndarray | Ragged, order: np.ndarray, starts: np.ndarray
-) -> Iterator[tuple[bytes, np.ndarray]]:
-    """Yield a column as bytes, lines in `order`, and where in them each cluster begins."""
-    if isinstance(column, Ragged):
-        column = column.take(order)
-        yield from _blocks(column.lengths, np.arange(len(order)), starts)
-        values, at = column.values, column.offsets[starts]
-    else:
-        values, at = column[order], starts
-    data = np.ascontiguousarray(values + 0).tobytes()  # + 0: -0 is 0
-    yield data, at * (len(data) // max(len(values), 1))

@@ -13,6 +13,9 @@ const Grid = (() => {
   DataTable.type("nova", { order: { asc: (one, other) => compare(one, other, 1), desc: (one, other) => compare(one, other, -1) } });
   DataTable.ext.errMode = "throw";
 
+  const tests = new WeakMap();
+  DataTable.ext.search.push((context, _, __, item) => !tests.get(context.table) || tests.get(context.table)(item));
+
   const classes = (column) => [column.className, column.kind === "text" ? "text" : null].filter(Boolean).join(" ");
 
   function heading(column) {
@@ -28,22 +31,26 @@ const Grid = (() => {
     return made instanceof Element ? made : h("span", {}, made);
   }
 
+  const PAGE = 60; // Rows of one page: more take longer to lay out than a reader waits.
+
   /**
    * Make a table in a place and return its DataTable.
    *
    * A column is {key, title, about, kind ("text" or none), className, first ("asc" or "desc"), head (is the row's header), still (cannot be sorted),
-   * visible, sort(item) -> number, text or null, show(item) -> text, element or list of both}.
+   * sort(item) -> number, text or null, show(item) -> text, element or list of both}.
    * `order` is [column, direction]; `ordered(column, direction)` hears what the reader chose; `drawn()` hears of every drawing.
    */
   function make(place, { caption, columns, items, order, test, ordered, drawn, rowClass, nothing }) {
     const table = h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, columns.map(heading))));
+    const long = items.length > PAGE;
     place.replaceChildren(table);
+    if (test) tests.set(table, test);
     const grid = new DataTable(table, {
       data: items,
       autoWidth: false,
-      layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: items.length > 100 ? "paging" : null },
-      pageLength: 100,
-      paging: items.length > 100,
+      layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: long ? "paging" : null },
+      pageLength: PAGE,
+      paging: long,
       order: [[columns.indexOf(order[0]), order[1]]],
       orderMulti: false,
       language: {
@@ -55,7 +62,6 @@ const Grid = (() => {
         type: "nova",
         searchable: false,
         orderable: !column.still,
-        visible: column.visible !== false,
         cellType: column.head ? "th" : "td",
         className: classes(column),
         orderSequence: column.first === "desc" ? ["desc", "asc"] : ["asc", "desc"],
@@ -72,13 +78,14 @@ const Grid = (() => {
       if (at !== undefined && ordered) ordered(columns[at], way);
     });
     grid.on("draw", () => drawn && drawn(grid));
-    filter(grid, test);
+    if (drawn) drawn(grid);
     return grid;
   }
 
   /** Show only the rows whose items pass a test. */
   function filter(grid, test) {
-    grid.search.fixed("chosen", test ? (_, item) => test(item) : null).draw();
+    tests.set(grid.table().node(), test);
+    grid.draw();
   }
 
   /** Return a button that opens what is behind its row: `content()` makes it when it is asked for. */

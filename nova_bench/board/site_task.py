@@ -1,0 +1,297 @@
+"""One task of a leaderboard: its entries are read one after another, and all data files that are of this task alone are written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nova_bench.board import layout, site_cells, site_entry, site_pairs, site_sheet
+from nova_bench.board.references import references
+from nova_bench.board.site_files import compact, script, write
+from nova_bench.errors import BundleError
+
+_DIFFERS_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done for one task.
+
+    Attributes:
+        board: The leaderboard's folder.
+        files: The task's entries, in order.
+        data: The folder for data files.
+        is_synthetic: Whether the data are made up.
+    """
+
+    board: Path
+    files: tuple[Path, ...]
+    data: Path
+    is_synthetic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is known of a task when its files are written.
+
+    Attributes:
+        about: The task as ``board.js`` lists it; None where no entry could be used.
+        caution: Of the data.
+        models: Model slug to what ``board.js`` says of it, and the day of the entry that says it.
+        headline: Model slug to the headline's value, signature, rank and failures.
+        direction: The headline's ``higher_is_better`` and ``range``.
+        table: The table's JSON, for ``leaderboard.json``.
+        sheet: Lines of ``leaderboard.csv``.
+        left_out: What could not be used: ``entry`` and ``reason``.
+    """
+
+    about: dict[str, Any] | None
+    caution: str | None
+    models: dict[str, tuple[str, dict[str, Any]]]
+    headline: dict[str, dict[str, Any]]
+    direction: dict[str, Any]
+    table: str
+    sheet: str
+    left_out: list[dict[str, str]]
+
+
+@dataclass(slots=True)
+class _Read:
+    """What is kept of a task's entries: there may be thousands."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    heads: list[dict[str, Any]] = field(default_factory=list)
+    models: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    paired: list[site_pairs.Paired] = field(default_factory=list)
+    fairness: dict[str, list[str]] = field(default_factory=dict)
+    attributes: dict[str, None] = field(default_factory=dict)
+    protocols: dict[str, Any] = field(default_factory=dict)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+
+
+def make_task(job: Job) -> Made:
+    """Read a task's entries and write its data files.
+
+    Args:
+        job: What is to be done.
+
+    Returns:
+        What the board as a whole needs of it.
+    """
+    read = _Read()
+    for path in job.files:
+        place = path.relative_to(job.board).as_posix()
+        try:
+            _take(job, path, read)
+        except (BundleError, ValueError, RecursionError) as error:  # the last two: of numbers and nesting
+            read.left_out.append({"entry": place, "reason": str(error)[:1000]})
+    if not read.rows:
+        return Made(None, None, {}, {}, {}, "", "", read.left_out)
+    return _written(job, read)
+
+
+def _take(job: Job, path: Path, read: _Read) -> None:
+    """Read one entry, write its own file, and keep what the table shows of it."""
+    if site_entry.is_linked(job.board, path):
+        raise BundleError("lies behind a link; expected a file of the leaderboard's own")
+    entry = site_entry.read_entry(path, is_synthetic=job.is_synthetic, protocols=read.protocols)
+    record = None
+    try:
+        record = site_entry.read_record(job.board, path, entry, is_synthetic=job.is_synthetic)
+    except BundleError as error:
+        read.left_out.append(
+            {"entry": path.relative_to(job.board).as_posix(), "reason": f"its verification: {error}"}
+        )
+    slug, task = layout.slug(entry["model"]["name"]), path.stem
+    headline = site_entry.headline_of(entry)
+    row = site_cells.row_of(entry, record, slug)
+    cell = next(one for one in entry["cells"] if (one["metric"], one["slice"]) == (headline, "all"))
+    pairing = site_pairs.checked(entry.get("pairing"), cell)
+    document = compact(site_cells.cells_document(entry, record, pairs=pairing is not None))
+    compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
+    lines = [(each["metric"], compact(site_cells.fairness_row(each, slug))) for each in compared]
+    head = {key: entry[key] for key in ("data", "caution", "metrics")}
+    head["task"] = {**entry["task"], "headline": headline}
+    head["settings"] = None if entry["fairness"] is None else entry["fairness"]["settings"]
+    compact([row, head])
+    # Nothing was kept or written before it was known that all of it can be.
+    write(job.data / "entries" / slug / f"{task}.js", script(f"entries/{slug}/{task}", document))
+    read.rows.append(row)
+    if pairing is not None:
+        read.paired.append(site_pairs.Paired(slug, pairing, row["status"] != "rejected"))
+    read.heads.append(head)
+    read.models[slug] = row["date"] or "", site_cells.model_of(entry)
+    read.attributes.update(dict.fromkeys(each["attribute"] for each in compared))
+    for metric, line in lines:
+        read.fairness.setdefault(metric, []).append(line)
+
+
+def _written(job: Job, read: _Read) -> Made:
+    rows, heads = read.rows, read.heads
+    # A rejected entry is shown, and has no say in what the task is.
+    voters = [i for i, row in enumerate(rows) if row["status"] != "rejected"] or list(range(len(rows)))
+
+    def by_most(value: Callable[[int], Any]) -> Any:
+        return _most([(value(i), rows[i]["date"] or "") for i in voters])
+
+    task = by_most(lambda i: heads[i]["task"])
+    task["slug"] = slug = layout.slug(task["spelling"])
+    names = [task["headline"], *dict.fromkeys(name for head in heads for name in head["metrics"])]
+    metrics: dict[str, dict[str, Any]] = {}
+    protocols: list[dict[str, Any]] = []
+    main: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        has = [i for i in voters if name in rows[i]["cells"]]
+        told = has or [i for i, row in enumerate(rows) if name in row["cells"]]
+        if not told:
+            continue
+        listed = _protocols(name, [(rows[i]["cells"][name]["id"], rows[i]["date"] or "") for i in told], read)
+        rest = {row["cells"][name]["id"] for row in rows if name in row["cells"]} - {
+            one["id"] for one in listed
+        }
+        main[name] = listed[0]["id"]
+        protocols += listed
+        protocols += [{**_protocol(name, one, main[name], read), "n": 0} for one in sorted(rest)]
+        about = _most([(heads[i]["metrics"][name], rows[i]["date"] or "") for i in told])
+        judge = read.protocols[main[name]][0].get("judge")
+        metrics[name] = {
+            "name": name,
+            **about,
+            "judge": judge.get("model") if isinstance(judge, dict) else None,
+        }
+    table = {
+        "task": task,
+        "data": by_most(lambda i: heads[i]["data"]),
+        "caution": by_most(lambda i: heads[i]["caution"]),
+        "metrics": list(metrics.values()),
+        "protocols": protocols,
+        "rows": rows,
+        "references": _references(job, task["spelling"], metrics),
+        "rank_note": None,
+    }
+    headline = task["headline"]
+    found = site_pairs.pair(
+        [one for one in read.paired if one.pairing["metric"] == headline],
+        slug,
+        job.data,
+        **{key: metrics[headline][key] for key in ("higher_is_better", "range")},
+    )
+    for row in rows:
+        row["rank"] = found.get(row["model"])
+    text = compact(table)
+    shown = compact({**table, "rows": [site_cells.shortened(row) for row in rows]})
+    write(job.data / "tasks" / f"{slug}.js", script(f"tasks/{slug}", shown))
+    fairness = _fairness_files(job, read, slug, metrics, by_most(lambda i: heads[i]["settings"]))
+    return Made(
+        about={
+            "slug": slug,
+            "spelling": task["spelling"],
+            "headline": headline,
+            "n": len(rows),
+            "attributes": list(read.attributes),
+            "fairness_metrics": fairness,
+        },
+        caution=table["caution"],
+        models=read.models,
+        headline={
+            row["model"]: {
+                **{key: row["cells"][headline][key] for key in ("v", "id", "n_failed")},
+                "rank": row["rank"],
+            }
+            for row in rows
+            if headline in row["cells"]
+        },
+        direction={key: metrics[headline][key] for key in ("higher_is_better", "range")},
+        table=text,
+        sheet=site_sheet.lines(table, {slug: model for slug, (_, model) in read.models.items()}),
+        left_out=read.left_out,
+    )
+
+
+def _references(job: Job, spelling: str, metrics: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what others published of a task and its metrics; nothing of that is of made-up data."""
+    if job.is_synthetic:
+        return []
+    judges = list(dict.fromkeys(one["judge"] for one in metrics.values() if isinstance(one["judge"], str)))
+    return [one for one in references(spelling, judges) if one["metric"] in metrics]
+
+
+def _fairness_files(
+    job: Job, read: _Read, slug: str, metrics: Mapping[str, Mapping[str, Any]], settings: Any
+) -> list[dict[str, str]]:
+    """Write a file for each metric that was compared over groups, and return their names and what their files are called."""
+    made: dict[str, str] = {}
+    for name in (one for one in metrics if one in read.fairness):
+        file = layout.slug(name)
+        while file in made.values():
+            file += "-"
+        made[name] = file
+        about = compact(
+            {
+                "task": slug,
+                "metric": name,
+                **{key: metrics[name][key] for key in ("higher_is_better", "range")},
+                "settings": settings,
+                "attributes": list(read.attributes),
+            }
+        )
+        text = f'{about[:-1]},"rows":[{",".join(read.fairness[name])}]}}'
+        write(job.data / "fairness" / slug / f"{file}.js", script(f"fairness/{slug}/{file}", text))
+    return [{"name": name, "slug": file} for name, file in made.items()]
+
+
+def _most(values: Iterable[tuple[Any, str]]) -> Any:
+    """Return the value that most entries have; of those that as many have, the one with the newest date.
+
+    >>> _most([({"a": 1}, "2026-01-01"), ({"a": 2}, "2026-01-02"), ({"a": 1}, "")]), _most([(1, ""), (2, "2026-01-01")])
+    ({'a': 1}, 2)
+    """
+    counts: Counter[str] = Counter()
+    newest: dict[str, str] = {}
+    known: dict[str, Any] = {}
+    for value, date in values:
+        key = compact(value)
+        counts[key] += 1
+        newest[key] = max(newest.get(key, ""), date)
+        known[key] = value
+    return known[max(counts, key=lambda key: (counts[key], newest[key], key))]
+
+
+def _protocols(name: str, used: list[tuple[str, str]], read: _Read) -> list[dict[str, Any]]:
+    """Return a metric's protocols, the main one first, each with how many rows have it and what differs from the main one."""
+    counts = Counter(one for one, _ in used)
+    newest = {one: max(date for other, date in used if other == one) for one in counts}
+    order = sorted(counts, key=lambda one: (counts[one], newest[one], one), reverse=True)
+    return [{**_protocol(name, one, order[0], read), "n": counts[one]} for one in order]
+
+
+def _protocol(name: str, one: str, main: str, read: _Read) -> dict[str, Any]:
+    protocol, text = read.protocols[one]
+    mine, its = _flat(protocol), _flat(read.protocols[main][0])
+    return {
+        "metric": name,
+        "id": one,
+        "text": text,
+        "differs": {
+            key: [mine.get(key), its.get(key)]
+            for key in dict.fromkeys((*its, *mine))
+            if mine.get(key) != its.get(key)
+        },
+    }
+
+
+def _flat(protocol: Mapping[str, Any]) -> dict[str, str]:
+    """Return a protocol with one text a value, and one key a part of what has parts."""
+    made: dict[str, str] = {}
+    for key, value in protocol.items():
+        parts = (
+            {f"{key}.{part}": one for part, one in value.items()} if isinstance(value, dict) else {key: value}
+        )
+        made |= {
+            part: (one if isinstance(one, str) else compact(one))[:_DIFFERS_LIMIT]
+            for part, one in parts.items()
+        }
+    return made

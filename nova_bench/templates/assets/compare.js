@@ -1,0 +1,178 @@
+// The comparison page: two models, the tasks that both have, and one of these in detail. What is chosen stands in the address.
+"use strict";
+
+const compare = (() => {
+  let board = null;
+  let drawing = 0;
+
+  const modelOf = (slug) => (Object.hasOwn(board.models, slug) ? board.models[slug] : null);
+  const shared = (a, b) => board.tasks.filter((task) => modelOf(a)?.tasks.includes(task.slug) && modelOf(b)?.tasks.includes(task.slug));
+
+  /** Return what is chosen; without a choice, the first model of those with the most tasks, and the first that has tasks in common with it. */
+  function chosenOf(hash) {
+    const slugs = Object.keys(board.models);
+    const most = [...slugs].sort((a, b) => board.models[b].tasks.length - board.models[a].tasks.length || (a < b ? -1 : 1));
+    const a = modelOf(hash.get("a")) ? hash.get("a") : most.find((slug) => slug !== hash.get("b"));
+    const b = modelOf(hash.get("b")) && hash.get("b") !== a ? hash.get("b") : most.find((slug) => slug !== a && shared(a, slug).length);
+    const tasks = a && b ? shared(a, b) : [];
+    const task = tasks.find((one) => one.slug === hash.get("task")) || tasks[0] || null;
+    return { a, b, tasks, task, metric: hash.get("metric") || "", find: hash.get("find") || "" };
+  }
+
+  function link(chosen, changed) {
+    return address("compare.html", { a: chosen.a, b: chosen.b, task: chosen.task?.slug, metric: chosen.metric, find: chosen.find, ...changed });
+  }
+
+  function go(chosen, changed, push = true) {
+    const { a, b, task, metric, find } = { a: chosen.a, b: chosen.b, task: chosen.task?.slug, metric: chosen.metric, find: chosen.find, ...changed };
+    writeHash({ a, b, task, metric, find }, push);
+    return draw();
+  }
+
+  async function draw() {
+    const turn = ++drawing;
+    const shown = $("#shown");
+    const chosen = chosenOf(readHash());
+    const done = (...content) => {
+      const focused = document.activeElement;
+      const again = focused?.closest(".overview") ? ".overview a[aria-current]" : focused?.id === "metric" ? "#metric" : null;
+      shown.replaceChildren(...content);
+      if (again) $(again)?.focus({ preventScroll: true });
+      shown.removeAttribute("aria-busy");
+    };
+    controls(chosen);
+    if (!chosen.b) return done(h("p", {}, "There are no two models with a task in common on this board."));
+    if (!chosen.task) return done(h("p", {}, "These two models have no task in common. Choose another one above."));
+    shown.setAttribute("aria-busy", "true");
+    try {
+      const [pairs, headlines, first, second] = await Promise.all([
+        Promise.all(chosen.tasks.map((task) => load(`pairs/${task.slug}/${chosen.a}`).catch(() => null))), headlinesOf(chosen),
+        load(`entries/${chosen.a}/${chosen.task.slug}`), load(`entries/${chosen.b}/${chosen.task.slug}`),
+      ]);
+      if (turn !== drawing) return null;
+      const found = chosen.tasks.map((task, at) => headline(chosen, task, pairs[at], headlines));
+      done(...parts(chosen, found, first, second));
+      announce(`${text(chooser.titleOf(board, chosen.a), 60)} and ${text(chooser.titleOf(board, chosen.b), 60)}: ${chosen.tasks.length} tasks in common`);
+    } catch (error) {
+      if (turn === drawing) {
+        fault(shown, error);
+        shown.removeAttribute("aria-busy");
+      }
+    }
+    return null;
+  }
+
+  /** Read as few suites as hold the tasks of both, and return Map task slug -> {info, cells by model}. */
+  async function headlinesOf(chosen) {
+    const left = new Set(chosen.tasks.map((task) => task.slug));
+    const suites = [];
+    for (const suite of [...board.suites].sort((x, y) => y.tasks.filter((task) => left.has(task)).length - x.tasks.filter((task) => left.has(task)).length)) {
+      if (!suite.tasks.some((task) => left.has(task))) continue;
+      suites.push(suite.slug);
+      suite.tasks.forEach((task) => left.delete(task));
+    }
+    const found = new Map();
+    for (const suite of await Promise.all(suites.map((slug) => load(`suites/${slug}`)))) {
+      for (const info of suite.tasks) {
+        const cell = (slug) => {
+          const row = suite.rows.find((one) => one.model === slug);
+          return row && Object.hasOwn(row.cells, info.slug) ? row.cells[info.slug] : null;
+        };
+        found.set(info.slug, { info, a: cell(chosen.a), b: cell(chosen.b) });
+      }
+    }
+    return found;
+  }
+
+  function headline(chosen, task, file, headlines) {
+    const there = headlines.get(task.slug);
+    const at = file ? file.models.indexOf(chosen.b) : -1;
+    const pair = at < 0 ? null : { difference: file.difference[at], low: file.low[at], high: file.high[at], p: file.p[at], differing: file.differing[at], clusters: file.clusters[at] };
+    return {
+      task: task.slug, spelling: task.spelling, metric: task.headline, higher: there?.info.higher_is_better ?? true, range: there?.info.range ?? null,
+      a: there?.a?.v ?? null, b: there?.b?.v ?? null, pair, differs: Boolean(there?.a && there?.b && there.a.id !== there.b.id),
+    };
+  }
+
+  function controls(chosen) {
+    const index = chooser.indexOf(board, Object.keys(board.models));
+    const other = chosen.a ? index.filter((one) => one.slug !== chosen.a && shared(chosen.a, one.slug).length) : [];
+    const focused = document.activeElement?.closest("#controls") ? [...document.querySelectorAll("#controls input, #controls button")].indexOf(document.activeElement) : -1;
+    $("#controls").replaceChildren(
+      chooser.search({ label: "Model A", index, current: chosen.a, placeholder: `One of ${count(index.length)}`, act: (a) => go(chosen, a === chosen.b ? { a, b: chosen.a } : { a }) }),
+      h("button", { type: "button", class: "swap", on: { click: () => go(chosen, { a: chosen.b, b: chosen.a }) }, disabled: !chosen.b, "aria-label": "Swap A and B" }, "⇄"),
+      chooser.search({ label: "Model B", index: other, current: chosen.b, placeholder: `One of ${count(other.length)}`, act: (b) => go(chosen, { b }) }));
+    if (focused >= 0) document.querySelectorAll("#controls input, #controls button")[focused]?.focus({ preventScroll: true });
+  }
+
+  function parts(chosen, found, first, second) {
+    const name = (which, slug) => () => h("a", { class: `name ${which}`, href: address("model.html", { model: slug, task: chosen.task.slug }) }, bdi(chooser.titleOf(board, slug), 60));
+    const a = name("a", chosen.a), b = name("b", chosen.b);
+    const here = found.find((one) => one.task === chosen.task.slug);
+    const rows = compareParts.aligned(first, second);
+    const whole = rows.find((row) => row.metric === here.metric && row.slice === "all");
+    const info = Object.hasOwn(first.entry.metrics, here.metric) ? first.entry.metrics[here.metric] : null;
+    const higher = info?.higher_is_better ?? here.higher;
+    const apart = whole?.differs ?? [];
+    const said = apart.length
+      ? [h("p", { class: "said" }, bdi(here.metric, 60), " of ", a(), " and ", b(), " cannot be compared: they were measured by different protocols."), compareParts.differences(apart)]
+      : [h("p", { class: "said" }, compareWords.sentence(here.pair, here.metric, higher, a, b)), h("p", { class: "note" }, basis(here.pair))];
+    return [
+      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said),
+      h("section", {}, compareParts.overview(found, chosen.task.slug, (task) => link(chosen, { task, metric: "", find: "" })),
+        h("p", { class: "note" }, "Differences are B − A on the answers that both gave, paired case by case, with 95% intervals. The bars point to the better model and are "
+          + "drawn as a share of each metric's range. Each p is that of its own test, not corrected for how many tasks and pairs one looks at.")),
+      h("section", { id: "cells" }, h("h2", {}, "All cells of ", bdi(here.spelling, 60)), ...details(chosen, first, second, rows)),
+    ];
+  }
+
+  function basis(pair) {
+    if (!pair || pair.difference === null) return "Too few cases, no value on these samples, or an entry without the part that pairs its answers.";
+    return `Headline metric on all samples, ${count(pair.clusters)} cases, of which ${count(pair.differing)} scored differently.`;
+  }
+
+  function details(chosen, first, second, rows) {
+    const metrics = { ...second.entry.metrics, ...first.entry.metrics };
+    const names = [...new Set(rows.map((row) => row.metric))];
+    const metric = names.includes(chosen.metric) ? chosen.metric : "";
+    const place = h("div", {});
+    const fill = (query) => {
+      const wanted = query.toLowerCase();
+      const shown = rows.filter((row) => (metric ? row.metric === metric : row.slice === "all") && (metric ? row.slice : row.metric).toLowerCase().includes(wanted));
+      place.replaceChildren(shown.length ? compareParts.cells(shown, metrics, !metric, metric ? [bdi(metric, 60), " by slice"] : "Every metric, all samples")
+        : h("p", { class: "note" }, "Nothing has this in its name."));
+      return shown.length;
+    };
+    const search = h("input", { type: "search", value: chosen.find, placeholder: metric ? "part of a slice's name" : "part of a metric's name" });
+    search.addEventListener("input", () => {
+      announce(`${fill(search.value)} rows`);
+      chosen.find = search.value;
+      writeHash({ a: chosen.a, b: chosen.b, task: chosen.task.slug, metric, find: search.value });
+    });
+    fill(chosen.find);
+    const about = metric && Object.hasOwn(metrics, metric) ? metrics[metric].about : null;
+    return [
+      h("div", { class: "controls" },
+        field("Show", picker([["", "every metric, all samples"], ...names.map((one) => [one, text(one, 60), "one metric, by slice"])], metric, (one) => go(chosen, { metric: one, find: "" }), { id: "metric" })),
+        field("Find", search)),
+      about ? h("p", { class: "note" }, bdi(about, 300)) : null,
+      place,
+      h("p", { class: "note" }, "Each interval is that of one model. Intervals that overlap are no test: two models answered the same cases, and what is hard for both cancels only "
+        + "when their answers are paired. ", h("code", { class: "mono" }, "nova-bench compare RUN RUN"), " pairs every metric and slice of two runs."),
+    ].filter(Boolean);
+  }
+
+  document.addEventListener("DOMContentLoaded", async () => {
+    try {
+      board = await load("board");
+    } catch (error) {
+      fault($("#shown"), error);
+      $("#shown").removeAttribute("aria-busy");
+      return;
+    }
+    window.addEventListener("hashchange", draw);
+    draw();
+  });
+
+  return { draw };
+})();
