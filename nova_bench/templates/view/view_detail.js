@@ -119,7 +119,12 @@ function scoresOf(answer, run) {
   const rows = known.map((one, place) => [one, answer.scores ? answer.scores[place] : null, place]).filter(([, value]) => value !== null && value !== undefined);
   if (!rows.length) return null;
   return h("dl", { class: "scores" }, rows.map(([one, value, place]) => h("div", { title: text([one.about, one.also.length ? `The same here: ${one.also.join(", ")}` : ""].filter(Boolean).join(" "), 400) },
-    h("dt", {}, bdi(one.name, 60)), h("dd", { class: String(place) === (view.chosen.by || "0") ? `num main run${run}` : "num" }, number(value)))));
+    h("dt", {}, breakable(one.name)), h("dd", { class: String(place) === (view.chosen.by || "0") ? `num main run${run}` : "num" }, number(value)))));
+}
+
+/** Return a metric's name that breaks behind brackets, commas and equal signs. */
+function breakable(name) {
+  return h("bdi", {}, text(name).split(/(?<=[(,=])/).map((part) => [part, h("wbr")]));
 }
 
 // ---- Verdicts
