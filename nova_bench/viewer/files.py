@@ -1,12 +1,10 @@
-"""The files of a viewer's folder: data as scripts that a page from the disk may load, written beside the old ones and then put in their place.
+"""The files of a viewer's folder: data as scripts that a page loads when it needs them, written beside the old ones, then put in their place.
 
-A page that is opened from a file may not read another file, but it may run one. So each piece of data is a script with one call, which hands
-over a text; the page reads it as JSON. Details come in chunks, so that a run of any size opens at once.
+Scripts are those of the leaderboard's site (`nova_bench.board.site_files`). Details come in chunks, so that a run of any size opens at once.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -14,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nova_bench.board.site_files import compact, script, write
 from nova_bench.errors import UsageError
 
 PAGE = "index.html"
@@ -25,26 +24,15 @@ CHUNK_LINES = 40
 CHUNK_CHARACTERS = 200_000
 
 
-def script(key: str, document: Any) -> str:
-    r"""Return a document as a script: ``nova("KEY", "JSON");``, ASCII only.
-
-    >>> print(script("samples/0", {"a": "</script>\u2028\u202e"}), end="")
-    nova("samples/0", "{\"a\":\"</script>\u2028\u202e\"}");
-    """
-    inner = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return f"nova({json.dumps(key)}, {json.dumps(inner)});\n"
-
-
 class Chunks:
     """Writes details of samples in chunks of some lines each; a long one has a chunk of its own.
 
     Args:
-        folder: The viewer's folder.
+        folder: The viewer's folder, which need not have one for data yet.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "data" / "samples"
-        self._folder.mkdir(parents=True)
         self._held: list[str] = []
         self._size = 0
         self._n_lines = 0
@@ -53,7 +41,7 @@ class Chunks:
 
     def add(self, detail: Mapping[str, Any]) -> None:
         """Take in the next line."""
-        text = json.dumps(detail, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = compact(detail)
         if self._held and (len(self._held) >= CHUNK_LINES or self._size + len(text) > CHUNK_CHARACTERS):
             self.flush()
         self._held.append(text)
@@ -66,17 +54,13 @@ class Chunks:
             return
         number = len(self.starts)
         self.starts.append(self._n_lines - len(self._held))
-        whole = json.dumps(f"[{','.join(self._held)}]")
-        path = self._folder / f"{number}.js"
-        path.write_text(f'nova("samples/{number}", {whole});\n', encoding="ascii")
+        write(self._folder / f"{number}.js", script(f"samples/{number}", f"[{','.join(self._held)}]"))
         self._held, self._size = [], 0
 
 
 def write_script(folder: Path, key: str, document: Any) -> None:
     """Write a document to ``data/KEY.js`` below a folder."""
-    path = folder / "data" / f"{key}.js"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script(key, document), encoding="ascii")
+    write(folder / "data" / f"{key}.js", script(key, compact(document)))
 
 
 def check_place(out: Path) -> None:

@@ -116,6 +116,7 @@ def _line(sides: Sequence[_Side], id: str, repeat: int, pictures: Pictures) -> L
         "base": sample.base if sample else None,
         "groups": groups,
         "images": [pictures.entry(image) | {"own": i < n_own} for i, image in enumerate(shown)],
+        "given": {name: value for name, value in sample.text.items() if value} if sample else {},
         "truth": typeset(sample.target, boxes=boxes) if sample else {"kind": "none"},
         "runs": answers,
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nova_bench.judged_rows import JUDGED
 from nova_bench.run import Run
 from nova_bench.table import Table
 from nova_bench.types import Metric
@@ -22,7 +24,8 @@ class Number:
         about: One line on what it is.
         higher_is_better: None where that is not known, as of a column.
         values: float array (n,), NaN where a line has none.
-        also: Other metrics that have the same value on every line.
+        also: Other metrics of the same judge, or of none, that have the same value on every line.
+        judge: Whose verdicts it is made from; empty for none.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Number:
     higher_is_better: bool | None
     values: np.ndarray
     also: tuple[str, ...] = ()
+    judge: str = ""
 
 
 def numbers_of(run: Run) -> list[Number]:
@@ -41,13 +45,13 @@ def numbers_of(run: Run) -> list[Number]:
     """
     table = run.scored.table
     made: list[Number] = []
-    for metric, lines in _metrics(run, table):
+    for metric, judge, lines in _metrics(run, table):
         if metric.sums is None or not metric.infer or not lines.any():
             continue
         values = np.full(len(table), np.nan)
         above, below = metric.sums(table.take(lines))
         values[lines] = np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
-        number = Number(metric.name, metric.about, metric.higher_is_better, values)
+        number = Number(metric.name, metric.about, metric.higher_is_better, values, judge=judge)
         if not _is_known(number, made):
             made.append(number)
     for name, column in table.columns.items():
@@ -61,27 +65,22 @@ def numbers_of(run: Run) -> list[Number]:
     return made
 
 
-def _metrics(run: Run, table: Table) -> Iterator[tuple[Metric, np.ndarray]]:
-    """Yield each metric whose columns are there, with the lines that it has a value on."""
+def _metrics(run: Run, table: Table) -> Iterator[tuple[Metric, str, np.ndarray]]:
+    """Yield each metric whose columns are there, its judge, and the lines that it has a value on."""
     for metric in run.plan.task.plain_metrics:
         if set(metric.needs) <= set(table.columns):
-            yield metric, run.scored.answered
+            yield metric, "", run.scored.answered
     for judged in run.judged_metrics:
         if set(judged.metric.needs) <= set(table.columns):
-            yield judged.metric, judged.states(table) == 1.0
+            yield judged.metric, judged.asked.name, judged.states(table) == JUDGED
 
 
 def _is_known(number: Number, made: list[Number]) -> bool:
     """Enter a metric's name beside that of an earlier one with the same values; return whether there is one."""
     for place, earlier in enumerate(made):
-        if earlier.higher_is_better == number.higher_is_better and _is_same(number, earlier):
-            made[place] = Number(
-                earlier.name,
-                earlier.about,
-                earlier.higher_is_better,
-                earlier.values,
-                (*earlier.also, number.name),
-            )
+        same = (earlier.judge, earlier.higher_is_better) == (number.judge, number.higher_is_better)
+        if same and _is_same(number, earlier):
+            made[place] = dataclasses.replace(earlier, also=(*earlier.also, number.name))
             return True
     return False
 

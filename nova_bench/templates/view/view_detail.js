@@ -5,7 +5,7 @@ const LONG = 1500; // characters of a text that are shown at once
 
 function showDetail(detail) {
   const place = $("#detail");
-  const blocks = [truthBlock(detail)];
+  const blocks = [detail.images.length ? givenBlock(detail) : null, truthBlock(detail)];
   const answers = detail.runs.map((answer, run) => answerBlock(detail, answer, run));
   blocks.push(h("div", { class: "answers" }, answers));
   if (detail.images.length) blocks.push(disclosure("What was asked", () => promptOf(detail, false)));
@@ -37,6 +37,14 @@ function block(title, ...children) {
 }
 
 // ---- Truth and answers
+
+/** Return the sample's own texts that a prompt may show, such as a question: they would be lost in the prompt. */
+function givenBlock(detail) {
+  const given = Object.entries(detail.given);
+  if (!given.length) return null;
+  const title = (name) => text(name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "), 60);
+  return h("section", { class: "block" }, given.map(([name, value]) => [h("h3", {}, title(name)), h("p", { class: "reading" }, prose(value, LONG))]));
+}
 
 function truthBlock(detail) {
   if (detail.truth.kind === "none") return null;
@@ -110,8 +118,13 @@ function scoresOf(answer, run) {
   const { numbers: known } = view.index;
   const rows = known.map((one, place) => [one, answer.scores ? answer.scores[place] : null, place]).filter(([, value]) => value !== null && value !== undefined);
   if (!rows.length) return null;
-  return h("dl", { class: "scores" }, rows.map(([one, value, place]) => h("div", { title: text(one.about, 300) },
-    h("dt", {}, bdi(one.name, 60)), h("dd", { class: String(place) === (view.chosen.by || "0") ? `num main run${run}` : "num" }, number(value)))));
+  return h("dl", { class: "scores" }, rows.map(([one, value, place]) => h("div", { title: text([one.about, one.also.length ? `The same here: ${one.also.join(", ")}` : ""].filter(Boolean).join(" "), 400) },
+    h("dt", {}, breakable(one.name)), h("dd", { class: String(place) === (view.chosen.by || "0") ? `num main run${run}` : "num" }, number(value)))));
+}
+
+/** Return a metric's name that breaks behind brackets, commas and equal signs. */
+function breakable(name) {
+  return h("bdi", {}, text(name).split(/(?<=[(,=])/).map((part) => [part, h("wbr")]));
 }
 
 // ---- Verdicts
@@ -136,11 +149,19 @@ function pairsOf(verdict) {
   const shown = (value) => {
     if (typeof value === "boolean") return value ? "yes" : "no";
     if (value === null) return NONE;
-    if (Array.isArray(value)) return value.length ? h("ul", {}, value.slice(0, 50).map((one) => h("li", {}, shown(one)))) : "none";
+    if (Array.isArray(value)) {
+      if (!value.length) return "none";
+      const some = value.slice(0, 50);
+      const isShort = some.every((one) => typeof one !== "object" && String(one).length < 60);
+      return isShort ? some.map((one, place) => [place ? "; " : "", bdi(one, 60)]) : h("ul", {}, some.map((one) => h("li", {}, shown(one))));
+    }
     if (typeof value === "object") return pairsOf(value);
     return typeof value === "string" ? prose(value, 400) : text(value);
   };
-  return h("dl", { class: "pairs" }, Object.entries(verdict).map(([key, value]) => [h("dt", {}, bdi(key.replaceAll("_", " "))), h("dd", {}, shown(value))]));
+  return h("dl", { class: "pairs" }, Object.entries(verdict).map(([key, value]) => {
+    const isDeep = value !== null && typeof value === "object" && !Array.isArray(value);
+    return [h("dt", { class: isDeep ? "deep" : null }, bdi(key.replaceAll("_", " "))), h("dd", { class: isDeep ? "deep" : null }, shown(value))];
+  }));
 }
 
 // ---- What was asked, groups, row

@@ -37,12 +37,12 @@ function makeChoices() {
     field("Search", search),
     field("State", picker([["", "all"], ...states.filter(([, , n]) => n).map(([state, , n]) => [state, `${state} (${count(n)})`])], "", set("state"), { id: "state" })),
     index.groups.length ? field("Group", picker(byValue, "", set("slice"), { id: "slice" })) : null,
-    index.numbers.length ? field("Order by", picker([["", "data set"], ...index.numbers.map((one, place) => [String(place), text(one.name, 60)])], "", set("by"), { id: "by" })) : null,
-    index.numbers.length ? field("From", h("select", { id: "order", on: { change: (event) => change("order", event.target.value) } })) : null,
     isPair() ? field("Difference", picker([
       ["", "all"], ["state", "states differ"], ["answer", "read differently"],
       ...(index.numbers.length ? [["first", `${text(index.runs[0].label, 24)} better`], ["second", `${text(index.runs[1].label, 24)} better`]] : []),
     ], "", set("other"), { id: "other" })) : null,
+    index.numbers.length ? field("Order by", picker([["", "data set"], ...index.numbers.map((one, place) => [String(place), text(one.name, 60)])], "", set("by"), { id: "by" })) : null,
+    index.numbers.length ? field("Start with", h("select", { id: "order", on: { change: (event) => change("order", event.target.value) } })) : null,
   ];
   $("#choices").replaceChildren(...fields.filter(Boolean));
   $("#reset").addEventListener("click", () => { view.chosen = {}; setChoices(); choose(view.line); });
@@ -77,16 +77,16 @@ function setOrders() {
   const order = $("#order");
   if (!order) return;
   const number = view.index.numbers[view.chosen.by];
-  const ends = !number || number.higher_is_better !== null ? ["worst first", "best first"] : ["lowest first", "highest first"];
+  const ends = !number || number.higher_is_better !== null ? ["worst", "best"] : ["lowest", "highest"];
   const orders = [["", ends[0]], ["down", ends[1]]];
   if (isPair()) orders.splice(0, 2, ...view.index.runs.flatMap((run, place) => {
     const name = text(run.label, 24);
-    return [[place ? `${place}` : "", `${name}, ${ends[0]}`], [`${place || ""}down`, `${name}, ${ends[1]}`]];
+    return [[place ? `${place}` : "", `${ends[0]} of ${name}`], [`${place || ""}down`, `${ends[1]} of ${name}`]];
   }), ["apart", "largest difference"]);
   order.replaceChildren(...orders.map(([value, label]) => h("option", { value }, label)));
   order.value = view.chosen.order || "";
   if (order.selectedIndex === -1) { order.value = ""; delete view.chosen.order; }
-  order.disabled = !number;
+  order.parentElement.hidden = !number;
 }
 
 function change(key, value) {
@@ -115,6 +115,7 @@ async function choose(line) {
   const total = index.lines.id.length;
   $("#shown").textContent = found.length === total ? `${count(total)} samples` : `${count(found.length)} of ${count(total)} samples`;
   announce($("#shown").textContent);
+  $("#by-what").replaceChildren(index.numbers.length ? bdi(index.numbers[chosen.by || 0].name, 40) : "");
   $("#reset").hidden = !Object.keys(chosen).length;
   $("#nothing").hidden = found.length > 0;
   $("#rows").hidden = !found.length;
