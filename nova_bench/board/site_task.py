@@ -284,7 +284,7 @@ def _protocol(name: str, one: str, main: str, read: _Read) -> dict[str, Any]:
 
 
 def _flat(protocol: Mapping[str, Any]) -> dict[str, str]:
-    """Return a protocol with one text a value, and one key a part of what has parts."""
+    """Return a protocol with one text a value, and one key a part of what has parts; what is null is left out."""
     made: dict[str, str] = {}
     for key, value in protocol.items():
         parts = (
@@ -293,5 +293,6 @@ def _flat(protocol: Mapping[str, Any]) -> dict[str, str]:
         made |= {
             part: (one if isinstance(one, str) else compact(one))[:_DIFFERS_LIMIT]
             for part, one in parts.items()
+            if one is not None
         }
     return made
