@@ -169,6 +169,8 @@ const plots = (() => {
       options[index].classList.add("on");
       const [left, top] = spots[index];
       tip.replaceChildren(h("strong", {}, bdi(points[index].name, 40)), ...points[index].said.map((line) => h("span", {}, line)));
+      const hidden = spots.filter(([x, y], other) => other !== index && Math.hypot(x - left, y - top) < 2).length;
+      if (hidden) tip.append(h("span", {}, `${count(hidden)} more at the same place`));
       const over = top > 90;
       tip.style.left = `${Math.min(Math.max(left, 110), frame.clientWidth - 110)}px`;
       tip.style.top = `${top + (over ? -12 : 14)}px`;
