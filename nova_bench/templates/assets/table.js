@@ -22,10 +22,19 @@
     const models = Object.keys(board.models).length;
     $("#lead").textContent = `${count(models)} ${models === 1 ? "model" : "models"}, ${count(board.tasks.length)} tasks, ${entries(board.n_entries)}`
       + (board.latest ? `, the latest of ${day(board.latest)}` : "");
+    leftOut();
     $("#reset").addEventListener("click", clearFilters);
     window.addEventListener("popstate", () => show());
     window.addEventListener("hashchange", () => show());
     await show();
+  }
+
+  /** Name the entries that no table shows, each with its reason. */
+  function leftOut() {
+    const found = board.left_out || [];
+    if (!found.length) return;
+    $("#left-out").replaceChildren(h("details", {}, h("summary", {}, `${entries(found.length)} left out`), h("ul", { class: "note" },
+      found.slice(0, 200).map((one) => h("li", {}, bdi(one.entry, 120), ": ", prose(one.reason, 300))))));
   }
 
   /** Return the key of the table that the address asks for; the first task where it asks for none there is. */
@@ -79,7 +88,7 @@
       columns = TableColumns.ofSuite({ data, items, toggle, spelling });
     } else {
       const mains = new Map(data.metrics.map((one) => [one.name,
-        TableColumns.mostFrequent(items.map((item) => TableColumns.cellOf(item, one.name)?.id).filter(Boolean))]));
+        TableColumns.mostFrequent(items.filter((item) => item.row && item.row.status !== "rejected").map((item) => TableColumns.cellOf(item, one.name)?.id).filter(Boolean))]));
       columns = TableColumns.ofTask({ data, metric, id, items, toggle, mains });
     }
     controls(key, data, metric);
@@ -193,7 +202,7 @@
       order: [sorted, sorted === main && !direction ? main.first : direction || sorted.first],
       test: TableFilters.tester(chosen), nothing: "No model passes the filters.", drawn: told,
       ordered: (column, way) => change("sort", column === main && way === main.first ? "" : `${column.key}!${way}`),
-      rowClass: (item) => (item.reference ? "published" : null),
+      rowClass: (item) => (item.reference ? "published" : item.row.status === "rejected" ? "rejected" : null),
     });
     marked();
   }

@@ -99,12 +99,12 @@ const TableColumns = (() => {
       }] : []),
       modelColumn(data.task.slug, toggle),
       { key: "value", title: text(metric, 40), fixed: true, first: best, className: "main", about: ranked.about,
-        sort: (item) => value(item)?.v[0] ?? null, show: (item) => valueCell(value(item), decimals) },
+        sort: (item) => (rejected(item) ? null : value(item)?.v[0] ?? null), show: (item) => valueCell(value(item), decimals) },
       { key: "bar", title: "interval as a bar", fixed: true, still: true, className: "bars", header: scale(domain, decimals), first: best,
         sort: () => null,
         show: (item) => bar(value(item)?.v, domain, { marks: lines, className: item.reference ? "published" : "" }) },
     ];
-    let others = 0;
+    const kin = new Set([metric.split("(")[0]]); // One of bleu4, bleu4(evaluate) is enough until somebody asks for the other.
     for (const one of data.metrics) {
       if (one.name === metric) continue;
       const known = rows.some((item) => cellOf(item, one.name)?.v[0] !== null && cellOf(item, one.name));
@@ -113,12 +113,15 @@ const TableColumns = (() => {
       const apart = (item) => main !== undefined && cellOf(item, one.name)?.id !== main;
       columns.push({
         key: `m:${one.name}`, group: "Metrics", title: text(one.name, 40), about: one.about, first: one.higher_is_better ? "desc" : "asc",
-        shown: known && one.infer && others++ < 2, sort: (item) => (item.row && !apart(item) ? cellOf(item, one.name)?.v[0] ?? null : null),
+        shown: known && one.infer && kin.size < 3 && kin.size < kin.add(one.name.split("(")[0]).size, sort: (item) => (item.row && !apart(item) && !rejected(item) ? cellOf(item, one.name)?.v[0] ?? null : null),
         show: (item) => (item.row ? valueCell(cellOf(item, one.name), places, { apart: apart(item), short: true }) : ""),
       });
     }
     return [...columns, ...runColumns(rows)];
   }
+
+  /** Return whether an entry contradicts itself: it is shown, and takes part in no order. */
+  const rejected = (item) => item.row && item.row.status === "rejected";
 
   function cellOf(item, metric) {
     return item.row && Object.hasOwn(item.row.cells, metric) ? item.row.cells[metric] : null;
