@@ -67,12 +67,13 @@ const fairness = (() => {
     const focused = document.activeElement;
     const scatter = $(".scatter");
     const top = scatter?.matches(":focus-within, :hover") ? scatter.getBoundingClientRect().top : null;
+    const again = focused?.closest("#models") ? () => $("#models input:enabled") || $("#models button")
+      : focused?.id ? () => document.getElementById(focused.id) : focused?.matches(".spots") ? () => $(".spots") : null;
     controls(chosen, file, attributes, attribute, protocols, id);
     const index = chooser.indexOf(board, [...measured]);
     $("#models").replaceChildren(chooser.several({
       board, index, chosen: models, most: plots.most, act: (slugs) => go(chosen, { models: slugs }),
     }));
-    const again = focused?.id ? () => document.getElementById(focused.id) : focused?.closest("#models") ? () => $("#models input") : focused?.matches(".spots") ? () => $(".spots") : null;
     place.replaceChildren(...parts(chosen, file, rows, main, id, attribute, attributes, models));
     plots.settle();
     again?.()?.focus({ preventScroll: true });
