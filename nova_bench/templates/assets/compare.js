@@ -3,17 +3,32 @@
 
 const compare = (() => {
   let board = null;
+  let order = [];
   let drawing = 0;
 
   const modelOf = (slug) => (Object.hasOwn(board.models, slug) ? board.models[slug] : null);
   const shared = (a, b) => board.tasks.filter((task) => modelOf(a)?.tasks.includes(task.slug) && modelOf(b)?.tasks.includes(task.slug));
 
-  /** Return what is chosen; without a choice, the first model of those with the most tasks, and the first that has tasks in common with it. */
-  function chosenOf(hash) {
-    const slugs = Object.keys(board.models);
-    const most = [...slugs].sort((a, b) => board.models[b].tasks.length - board.models[a].tasks.length || (a < b ? -1 : 1));
-    const a = modelOf(hash.get("a")) ? hash.get("a") : most.find((slug) => slug !== hash.get("b"));
-    const b = modelOf(hash.get("b")) && hash.get("b") !== a ? hash.get("b") : most.find((slug) => slug !== a && shared(a, slug).length);
+  /**
+   * Return the models in the order in which they are taken where none is chosen: those with the most ranks in the largest suite, by the protocol
+   * of the most models, the best first.
+   */
+  async function foremost() {
+    const largest = [...board.suites].sort((x, y) => y.tasks.length - x.tasks.length)[0];
+    const suite = largest ? await load(`suites/${largest.slug}`) : { tasks: [], rows: [] };
+    const ranks = new Map(Object.keys(board.models).map((slug) => [slug, []]));
+    for (const task of suite.tasks) {
+      const cells = suite.rows.filter((row) => Object.hasOwn(row.cells, task.slug) && row.cells[task.slug].rank).map((row) => ({ model: row.model, ...row.cells[task.slug] }));
+      const counted = d3.rollup(cells, (some) => some.length, (cell) => cell.id);
+      for (const cell of cells) if (counted.get(cell.id) === Math.max(...counted.values())) ranks.get(cell.model)?.push(cell.rank.low);
+    }
+    return [...ranks].sort(([x, first], [y, second]) => second.length - first.length || d3.mean(first) - d3.mean(second) || (x < y ? -1 : 1)).map(([slug]) => slug);
+  }
+
+  /** Return what is chosen; what the address leaves out or gets wrong is replaced by the first in `order` that fits. */
+  function chosenOf(hash, order) {
+    const a = modelOf(hash.get("a")) ? hash.get("a") : order.find((slug) => slug !== hash.get("b"));
+    const b = modelOf(hash.get("b")) && hash.get("b") !== a ? hash.get("b") : order.find((slug) => slug !== a && shared(a, slug).length);
     const tasks = a && b ? shared(a, b) : [];
     const task = tasks.find((one) => one.slug === hash.get("task")) || tasks[0] || null;
     return { a, b, tasks, task, metric: hash.get("metric") || "", find: hash.get("find") || "" };
@@ -32,7 +47,7 @@ const compare = (() => {
   async function draw() {
     const turn = ++drawing;
     const shown = $("#shown");
-    const chosen = chosenOf(readHash());
+    const chosen = chosenOf(readHash(), order);
     const done = (...content) => {
       const focused = document.activeElement;
       const again = focused?.closest(".overview") ? ".overview a[aria-current]" : focused?.id === "metric" ? "#metric" : null;
@@ -165,6 +180,7 @@ const compare = (() => {
   document.addEventListener("DOMContentLoaded", async () => {
     try {
       board = await load("board");
+      order = await foremost();
     } catch (error) {
       fault($("#shown"), error);
       $("#shown").removeAttribute("aria-busy");

@@ -19,14 +19,14 @@ const fairness = (() => {
   /** Return the ids under which models were measured, that of the most models first: [[id, how many], ...]. */
   function protocolsOf(rows) {
     const counted = new Map();
-    for (const row of rows) counted.set(row.id, (counted.get(row.id) || 0) + 1);
+    for (const row of rows) counted.set(row.id, (counted.get(row.id) || 0) + (row.rejected ? 0 : 1));
     return [...counted].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   }
 
   /** Return the models to show where none are chosen: those with the highest (or lowest, where that is better) score on everybody. */
   function foremost(file, rows) {
     const sign = file.higher_is_better ? -1 : 1;
-    return rows.filter((row) => row.overall.v[0] !== null).sort((a, b) => sign * (a.overall.v[0] - b.overall.v[0])).slice(0, SHOWN_AT_FIRST).map((row) => row.model);
+    return rows.filter((row) => row.overall.v[0] !== null && !row.rejected).sort((a, b) => sign * (a.overall.v[0] - b.overall.v[0])).slice(0, SHOWN_AT_FIRST).map((row) => row.model);
   }
 
   function go(chosen, changed) {
@@ -67,12 +67,13 @@ const fairness = (() => {
     const focused = document.activeElement;
     const scatter = $(".scatter");
     const top = scatter?.matches(":focus-within, :hover") ? scatter.getBoundingClientRect().top : null;
+    const again = focused?.closest("#models") ? () => $("#models input:enabled") || $("#models button")
+      : focused?.id ? () => document.getElementById(focused.id) : focused?.matches(".spots") ? () => $(".spots") : null;
     controls(chosen, file, attributes, attribute, protocols, id);
     const index = chooser.indexOf(board, [...measured]);
     $("#models").replaceChildren(chooser.several({
       board, index, chosen: models, most: plots.most, act: (slugs) => go(chosen, { models: slugs }),
     }));
-    const again = focused?.id ? () => document.getElementById(focused.id) : focused?.closest("#models") ? () => $("#models input") : focused?.matches(".spots") ? () => $(".spots") : null;
     place.replaceChildren(...parts(chosen, file, rows, main, id, attribute, attributes, models));
     plots.settle();
     again?.()?.focus({ preventScroll: true });
@@ -113,10 +114,12 @@ const fairness = (() => {
         main.length ? whatDiffers(chosen, file, main[0].model, some[0].model) : null, headed("h3", [bdi(file.metric, 60), " by ", bdi(attribute, 40), ", other protocol"], some)));
     }
 
+    const counted = main.filter((row) => !row.rejected);
+    const left = [[rows.length - main.length, "measured by another protocol"], [main.length - counted.length, "whose entry was rejected"]]
+      .filter(([many]) => many).map(([many, why]) => `${count(many)} ${why}`);
     made.push(h("section", {}, h("h2", {}, "FAP against the overall score"),
-      h("p", { class: "lead" }, `All ${count(main.length)} models of this protocol, groups by `, bdi(attribute, 40), rows.length > main.length
-        ? `; ${count(rows.length - main.length)} measured by others are not among them.` : "."),
-      ...fairnessParts.against(file, main, place, title, (slug) => {
+      h("p", { class: "lead" }, `${count(counted.length)} models, groups by `, bdi(attribute, 40), left.length ? `; without ${left.join(" and ")}.` : "."),
+      ...fairnessParts.against(file, counted, place, title, (slug) => {
         const without = models.filter((one) => one !== slug);
         const next = without.length < models.length ? without : [...models.slice(0, plots.most - 1), slug];
         go(chosen, { models: next });

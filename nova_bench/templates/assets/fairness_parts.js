@@ -14,7 +14,7 @@ const fairnessParts = (() => {
     return p !== null && p <= SIGNIFICANT ? h("strong", {}, pValue(p)) : pValue(p);
   }
 
-  const key = (place, title) => h("span", { class: "key" }, plots.mark(place), bdi(title, 40));
+  const key = (place, title, rejected = false) => h("span", { class: "key" }, plots.mark(place), bdi(title, 32), rejected ? badge("rejected") : null);
   const scroll = (label, table) => h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, table);
 
   /** Return the groups of some rows in the order of the first row that has them: [{name, shown, unknown}]. */
@@ -103,7 +103,7 @@ const fairnessParts = (() => {
     return scroll(`Groups of ${text(rows[0].attribute, 40)}`, h("table", { class: "groups" },
       h("caption", {}, bdi(file.metric, 60), " by ", bdi(rows[0].attribute, 40)),
       h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "group"), h("th", { scope: "col" }, "patients"), h("th", { scope: "col" }, "n"),
-        failures ? h("th", { scope: "col" }, "failed") : null, titles.map((title, at) => h("th", { scope: "col" }, key(series[at], title))))),
+        failures ? h("th", { scope: "col" }, "failed") : null, titles.map((title, at) => h("th", { scope: "col" }, key(series[at], title, rows[at].rejected))))),
       h("tbody", {},
         groupsOf(rows).map((group) => line(group.unknown ? "unknown" : bdi(group.name, 60), group.of, group.grey ? { class: "grey" } : {}, group.grey ? h("span", { class: "left" }, " left out") : null)),
         line("all", (row) => row.overall, { class: "all" }))));
@@ -138,14 +138,14 @@ const fairnessParts = (() => {
     return scroll("Worst group, gap and FAP", h("table", { class: "composites" },
       h("caption", {}, "Worst group, gap and FAP by ", bdi(rows[0].attribute, 40), h("span", { class: "aside" }, testsOf(rows))),
       composedHead(COMPOSED),
-      h("tbody", {}, rows.map((row, at) => h("tr", {}, h("th", { scope: "row", class: "text" }, key(series[at], titles[at])), composed(row, places))))));
+      h("tbody", {}, rows.map((row, at) => h("tr", {}, h("th", { scope: "row", class: "text" }, key(series[at], titles[at], row.rejected)), composed(row, places))))));
   }
 
   /** Return what was found in words, a sentence a model, as the fairness document has it. */
   function sentences(rows, series, titles) {
     return h("ul", { class: "said" }, rows.map((row, at) => {
       const said = row.sentence || row.gap.note || row.note || "Nothing can be said.";
-      return h("li", {}, h("p", { class: "name" }, key(series[at], titles[at])), h("p", {}, prose(said, 600)),
+      return h("li", {}, h("p", { class: "name" }, key(series[at], titles[at], row.rejected)), h("p", {}, prose(said, 600)),
         notesOf(row, said).map((note) => h("p", { class: "note" }, prose(note, 240))));
     }));
   }
@@ -178,7 +178,7 @@ const fairnessParts = (() => {
       byAttribute.map(([attribute, found]) => h("tbody", {}, !measured(found) ? h("tr", { class: "grey" }, h("th", { scope: "row", class: "text" }, bdi(attribute, 40)),
         h("td", { class: "text", colspan: 7 }, bdi(found[0].row.gap.note || found[0].row.note || "not measured", 160))) : found.map((one, at) => h("tr", {},
         at ? null : h("th", { scope: "rowgroup", rowspan: found.length, class: "text" }, bdi(attribute, 40)),
-        h("th", { scope: "row", class: "text" }, key(one.series, one.title)),
+        h("th", { scope: "row", class: "text" }, key(one.series, one.title, one.row.rejected)),
         h("td", { class: "text" }, one.row.worst_group === null ? NONE : bdi(one.row.worst_group, 40)),
         h("td", {}, valued(one.row.gap.v, places, one.row.gap.note)), h("td", {}, number(one.row.gap.floor, places)),
         h("td", {}, number(one.row.gap.corrected, places)), h("td", {}, chance(one.row.p_holm)), h("td", {}, number(one.row.detectable, places))))))));

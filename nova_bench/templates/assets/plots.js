@@ -61,8 +61,10 @@ const plots = (() => {
     };
   }
 
+  /** Return a picture that is one thing to a screen reader; Plot gives its groups labels that roleless elements may not have. */
   function finished(picture) {
     picture.setAttribute("role", "img");
+    for (const part of picture.querySelectorAll("g[aria-label]")) part.removeAttribute("aria-label");
     return picture;
   }
 
@@ -169,6 +171,8 @@ const plots = (() => {
       options[index].classList.add("on");
       const [left, top] = spots[index];
       tip.replaceChildren(h("strong", {}, bdi(points[index].name, 40)), ...points[index].said.map((line) => h("span", {}, line)));
+      const hidden = spots.filter(([x, y], other) => other !== index && Math.hypot(x - left, y - top) < 2).length;
+      if (hidden) tip.append(h("span", {}, `${count(hidden)} more at the same place`));
       const over = top > 90;
       tip.style.left = `${Math.min(Math.max(left, 110), frame.clientWidth - 110)}px`;
       tip.style.top = `${top + (over ? -12 : 14)}px`;
@@ -237,7 +241,7 @@ const plots = (() => {
       stroke: ink, strokeWidth: (point) => (point.series === null ? 1 : 1.6), clip: true, strokeOpacity: (point) => (point.series === null ? faint : 0.95),
     };
     const whole = (name) => ranked.filter((point) => point[name][1] !== null && point[name][2] !== null);
-    return Plot.plot({
+    return finished(Plot.plot({
       ...base(width, height, spec.description),
       marginLeft: 54, marginRight: 14, marginTop: 26, marginBottom: 46,
       x: { domain: xs }, y: { domain: ys }, color: { type: "identity" }, symbol: { type: "identity" }, r: { type: "identity" }, opacity: { type: "identity" },
@@ -253,7 +257,7 @@ const plots = (() => {
           r: (p) => (p.series === null ? (points.length > 60 ? 3 : 4) : 5.5), symbol: (p) => (p.series === null ? "circle" : shape(p.series)),
         }),
       ],
-    });
+    }));
   }
 
   return { mark, responsive, settle, extent, lines, scatter, most: SHAPES.length };
