@@ -3,7 +3,7 @@
 
 /** What is on the page: the index, the lines that are shown in their order, and the one that is looked at. */
 const view = { index: null, shown: [], line: -1, chosen: {}, detail: null };
-const CHOICES = ["q", "state", "slice", "other", "by", "of", "order"];
+const CHOICES = ["q", "state", "slice", "other", "by", "order"];
 
 /** Return the number of the chunk that holds a line. */
 function chunkOf(line) {

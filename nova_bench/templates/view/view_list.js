@@ -62,12 +62,10 @@ function makeChoices() {
 function setChoices() {
   for (const [id, key] of [["search", "q"], ["state", "state"], ["slice", "slice"], ["by", "by"], ["other", "other"]]) {
     const control = $(`#${id}`);
-    if (!control) continue;
-    control.value = view.chosen[key] || "";
-    if (control.selectedIndex === -1) { // an address of another page, or of an older one
-      control.value = "";
-      delete view.chosen[key];
-    }
+    if (control) control.value = view.chosen[key] || "";
+    if (control && control.selectedIndex !== -1) continue;
+    delete view.chosen[key]; // an address of another page, or of an older one
+    if (control) control.value = "";
   }
   setOrders();
 }
@@ -75,7 +73,10 @@ function setChoices() {
 /** Offer the orders that the chosen number has: of a metric worst and best, of a column lowest and highest, of two runs the difference. */
 function setOrders() {
   const order = $("#order");
-  if (!order) return;
+  if (!order) {
+    delete view.chosen.order;
+    return;
+  }
   const number = view.index.numbers[view.chosen.by];
   const ends = !number || number.higher_is_better !== null ? ["worst", "best"] : ["lowest", "highest"];
   const orders = [["", ends[0]], ["down", ends[1]]];
