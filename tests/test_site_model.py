@@ -50,7 +50,9 @@ def slug_of(page: Page, name: str) -> str:
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(LAPTOP, "light"), (PHONE, "dark")])
-def test_every_hostile_model_opens(chromium: Browser, model: Path, size: tuple[int, int], scheme: str) -> None:
+def test_every_hostile_model_opens(
+    chromium: Browser, model: Path, size: tuple[int, int], scheme: str
+) -> None:
     with opened(chromium, model, size=size, scheme=scheme) as (page, said):
         page.wait_for_selector("#model tbody tr")
         assert faults(page) == []
@@ -59,7 +61,10 @@ def test_every_hostile_model_opens(chromium: Browser, model: Path, size: tuple[i
         for slug in slugs[:11]:
             page.evaluate("slug => { location.hash = new URLSearchParams({model: slug}) }", slug)
             page.wait_for_selector("#card")
-            page.wait_for_function("slug => document.querySelector('.standing [aria-current]').href.includes(encodeURIComponent(slug).slice(0, 20))", arg=slug)
+            page.wait_for_function(
+                "slug => document.querySelector('.standing [aria-current]').href.includes(encodeURIComponent(slug).slice(0, 20))",
+                arg=slug,
+            )
             assert not too_wide(page), slug
             assert page.locator("#model :is(img, script, iframe, b)").count() == 0
             assert page.locator("#model a[href^=javascript]").count() == 0
@@ -93,7 +98,9 @@ def test_all_cells_can_be_reached(chromium: Browser, model: Path) -> None:
     with opened(chromium, model) as (page, said):
         page.wait_for_selector("#model tbody tr")
         slug = slug_of(page, "acme:medvlm-001")
-        page.evaluate("slug => { location.hash = new URLSearchParams({model: slug, task: 'nova_diagnosis'}) }", slug)
+        page.evaluate(
+            "slug => { location.hash = new URLSearchParams({model: slug, task: 'nova_diagnosis'}) }", slug
+        )
         page.wait_for_selector("#entry tbody tr")
         data = read(page, f"entries/{slug}/{TASK}")
         cells = data["cells"]
@@ -110,7 +117,9 @@ def test_all_cells_can_be_reached(chromium: Browser, model: Path) -> None:
         assert value is None or f"{value:.3f}" in row.inner_text()
         row.locator("button.toggle").click()
         signature = data["signatures"][mine[-1][11]]
-        assert f"{signature['id']} {signature['text']}" in page.locator("#entry .opened pre").first.inner_text()
+        assert (
+            f"{signature['id']} {signature['text']}" in page.locator("#entry .opened pre").first.inner_text()
+        )
         page.reload()
         page.wait_for_selector("#entry tbody tr")
         assert page.input_value("#metric") == data["metrics"][0]
@@ -132,8 +141,13 @@ def test_entry_says_how_it_was_made_and_checked(chromium: Browser, model: Path) 
         slugs = list(read(page, "board")["models"])
         for slug in slugs:
             data = read(page, f"entries/{slug}/{TASK}")
-            page.evaluate("slug => { location.hash = new URLSearchParams({model: slug, task: 'nova_diagnosis'}) }", slug)
-            page.wait_for_function("file => document.querySelector('#entry')?.textContent.includes(file)", arg=data["entry"]["bundle"]["sha256"])
+            page.evaluate(
+                "slug => { location.hash = new URLSearchParams({model: slug, task: 'nova_diagnosis'}) }", slug
+            )
+            page.wait_for_function(
+                "file => document.querySelector('#entry')?.textContent.includes(file)",
+                arg=data["entry"]["bundle"]["sha256"],
+            )
             status = data["verification"]["status"] if data["verification"] else None
             words = {
                 "verified": "does not mean that the model gave these answers",
@@ -147,7 +161,9 @@ def test_entry_says_how_it_was_made_and_checked(chromium: Browser, model: Path) 
         assert said == []
 
 
-def test_bundle_is_linked_only_where_it_lies(chromium: Browser, board: Path, model: Path, tmp_path: Path) -> None:
+def test_bundle_is_linked_only_where_it_lies(
+    chromium: Browser, board: Path, model: Path, tmp_path: Path
+) -> None:
     with opened(chromium, model) as (page, _):
         page.wait_for_selector("#model tbody tr")
         slug = slug_of(page, "acme:medvlm-001")
