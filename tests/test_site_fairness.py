@@ -59,12 +59,12 @@ def fairness(board: Path) -> Path:
 
 def ready(page: Page) -> None:
     page.wait_for_function(
-        "!document.querySelector('[aria-busy]') && document.querySelector('#shown').children.length"
+        "() => !document.querySelector('[aria-busy]') && document.querySelector('#shown').children.length"
     )
 
 
 def read(page: Page, key: str) -> Any:
-    return page.evaluate("key => load(key)", key)
+    return json.loads(page.evaluate("key => load(key).then(JSON.stringify)", key))
 
 
 def place(**chosen: str) -> str:
@@ -113,7 +113,7 @@ def test_numbers_are_those_of_the_entries(chromium: Browser, board: Path, fairne
         rows = rows_of(page, "gender")
         row = next(one for one in rows if one["id"] == main_id(rows) and not one["rejected"])
         page.evaluate("place => { location.hash = place; }", place(by="gender", models=row["model"]))
-        page.wait_for_function("document.querySelectorAll('.chip').length === 1")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 1")
         entry = json.loads((board / "synthetic" / row["model"] / f"{TASK}.json").read_text())
         (compared,) = (
             one
@@ -163,10 +163,10 @@ def test_choices_stand_in_the_address_and_back_undoes_them(chromium: Browser, fa
         ready(page)
         before = page.inner_text("#shown h2 >> nth=0")
         page.select_option("#task", TASK)
-        page.wait_for_function("location.hash.includes('fmbench_vqa')")
+        page.wait_for_function("() => location.hash.includes('fmbench_vqa')")
         page.focus("#by")
         page.select_option("#by", "gender")
-        page.wait_for_function("document.querySelector('#shown h2').textContent.endsWith('by gender')")
+        page.wait_for_function("() => document.querySelector('#shown h2').textContent.endsWith('by gender')")
         assert page.evaluate("document.activeElement.id") == "by"
         page.go_back()
         page.go_back()
@@ -205,7 +205,7 @@ def test_models_are_searched_added_and_removed_by_keyboard(chromium: Browser, fa
         assert field.is_disabled()
         first = chips(page)[0]
         page.locator(".chip .remove").first.press("Enter")
-        page.wait_for_function("document.querySelectorAll('.chip').length === 5")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 5")
         assert first not in chips(page)
         assert len(models_in_address(page)) == 5
         assert said == []
@@ -248,7 +248,7 @@ def test_scatter_has_every_comparable_model_and_keys_go_through_it(chromium: Bro
         page.keyboard.press("Home")
         top = page.locator(".scatter").evaluate("one => one.getBoundingClientRect().top")
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelectorAll('.chip').length === 5")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 5")
         assert page.evaluate("document.activeElement.className") == "spots"
         assert page.locator(".spots [aria-selected=true]").count() == 5
         assert page.locator(".scatter").evaluate("one => one.getBoundingClientRect().top") == pytest.approx(
@@ -290,7 +290,7 @@ def test_another_protocol_is_kept_apart_and_says_what_differs(chromium: Browser,
         one = next(row["model"] for row in rows if row["id"] == main_id(rows) and not row["rejected"])
         other = next(row["model"] for row in rows if row["id"] != main_id(rows))
         page.evaluate("place => { location.hash = place; }", place(models=f"{one} {other}"))
-        page.wait_for_function("document.querySelectorAll('.chip').length === 2")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 2")
         ready(page)
         assert (
             page.locator("section:not(.apart) > .scroll .groups thead th").count() == 4
@@ -303,7 +303,7 @@ def test_another_protocol_is_kept_apart_and_says_what_differs(chromium: Browser,
         assert "limit: none in" in apart.locator(".differs").inner_text()
         assert "n=20,seed=0" in apart.locator(".differs").inner_text()
         page.select_option("#protocol", next(row["id"] for row in rows if row["model"] == other))
-        page.wait_for_function("location.hash.includes('protocol=')")
+        page.wait_for_function("() => location.hash.includes('protocol=')")
         ready(page)
         assert page.locator(".spots [role=option]").count() == len(
             [row for row in rows if row["id"] != main_id(rows) and not row["rejected"]]
@@ -318,7 +318,7 @@ def test_rejected_entries_are_marked_and_have_no_say(chromium: Browser, fairness
         rejected = next(row for row in rows if row["rejected"] and row["id"] == main_id(rows))
         assert rejected["model"] not in page.content().split('id="models"')[0]
         page.evaluate("place => { location.hash = place; }", place(models=rejected["model"]))
-        page.wait_for_function("document.querySelectorAll('.chip').length === 1")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 1")
         ready(page)
         assert page.locator(".groups thead .badge.rejected").count() == 1
         assert page.locator(".spots [aria-selected=true]").count() == 0
