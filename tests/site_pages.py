@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,9 @@ def opened(
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda made: None if made.url.startswith(("file:", "data:")) else said.append(made.url))
+    page.on(
+        "request", lambda made: None if made.url.startswith(("file:", "data:")) else said.append(made.url)
+    )
     page.set_default_timeout(15_000)
     page.goto(f"{path.as_uri()}#{place}" if place else path.as_uri())
     yield page, said
@@ -64,7 +67,7 @@ def faults(page: Page) -> list[str]:
     import axe_playwright_python
 
     page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
     return [
         f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
         for one in found["violations"]
@@ -75,3 +78,8 @@ def faults(page: Page) -> list[str]:
 def too_wide(page: Page) -> bool:
     """Return whether the page itself scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+def data_of(page: Page, key: str) -> Any:
+    """Return a data file as the page reads it; as text, for objects on their way from the browser lose what is called ``__proto__``."""
+    return json.loads(page.evaluate("async key => JSON.stringify(await load(key))", key))

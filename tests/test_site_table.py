@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from many_entries import many_entries
-from site_pages import LAPTOP, PHONE, faults, launched, opened, too_wide
+from site_pages import LAPTOP, PHONE, data_of, faults, launched, opened, too_wide
 
 from nova_bench.board.site import build_leaderboard
 
@@ -30,9 +30,9 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages of 24 models on five tasks, ten of them with hostile names."""
+    """The pages of 20 models on four tasks, ten of them with hostile names."""
     home = tmp_path_factory.mktemp("table")
-    many_entries(home / "board", models=24, tasks=5, hostile=True)
+    many_entries(home / "board", models=20, tasks=4, hostile=True)
     build_leaderboard(home / "board", out=home / "site")
     return home / "site"
 
@@ -49,7 +49,7 @@ def rows(page: Page) -> list[str]:
 
 def table(page: Page, key: str = f"tasks/{TASK}") -> Any:
     """Return a data file as the page reads it."""
-    return page.evaluate("key => load(key)", key)
+    return data_of(page, key)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -76,7 +76,12 @@ def test_table_of_hostile_models_opens(
 def test_phone_keeps_the_model_beside_its_numbers(chromium: Browser, index: Path) -> None:
     with opened(chromium, index, f"task={TASK}", size=PHONE) as (page, _):
         page.wait_for_selector("#table tbody tr")
-        assert page.evaluate("(box => { box.scrollLeft = 600; return box.scrollLeft })(document.querySelector('#table'))") > 100
+        assert (
+            page.evaluate(
+                "(box => { box.scrollLeft = 600; return box.scrollLeft })(document.querySelector('#table'))"
+            )
+            > 100
+        )
         box = page.locator("#table tbody th.model").first.bounding_box()
         assert box is not None
         assert box["x"] == pytest.approx(16, abs=2)
@@ -95,7 +100,11 @@ def test_sorting_by_keyboard(chromium: Browser, index: Path) -> None:
         assert header.get_attribute("aria-sort") == "ascending"
         assert page.locator("th[aria-sort]").count() == 1
         shown = [float(text.replace("−", "-")) for text in page.locator("td.main .value").all_inner_texts()]
-        known = [text for text in page.locator("#table tbody tr").all() if "rejected" not in (text.get_attribute("class") or "")]
+        known = [
+            text
+            for text in page.locator("#table tbody tr").all()
+            if "rejected" not in (text.get_attribute("class") or "")
+        ]
         assert shown[: len(known)] == sorted(shown[: len(known)])
         assert len(set(shown)) > 5
         assert "sort=value%21asc" in page.url
@@ -116,13 +125,19 @@ def test_protocols_are_never_in_one_table(chromium: Browser, index: Path) -> Non
         for id_ in ids:
             page.select_option("#which-protocol", id_)
             mine = [row for row in data["rows"] if row["cells"][headline]["id"] == id_]
-            page.wait_for_function("n => document.querySelectorAll('#table tbody tr').length === n", arg=len(mine))
+            page.wait_for_function(
+                "n => document.querySelectorAll('#table tbody tr').length === n", arg=len(mine)
+            )
             ranks = {
-                row["rank"]["low"] if row["rank"]["low"] == row["rank"]["high"] else f"{row['rank']['low']}–{row['rank']['high']}"
+                row["rank"]["low"]
+                if row["rank"]["low"] == row["rank"]["high"]
+                else f"{row['rank']['low']}–{row['rank']['high']}"
                 for row in mine
                 if row["rank"]
             }
-            assert {text for text in page.locator("td.rank").all_inner_texts() if text != "–"} == {str(one) for one in ranks}
+            assert {text for text in page.locator("td.rank").all_inner_texts() if text != "–"} == {
+                str(one) for one in ranks
+            }
         assert "limit" in page.inner_text("#protocol")
         page.go_back()
         page.wait_for_function("id => document.querySelector('#which-protocol').value === id", arg=ids[0])
@@ -151,16 +166,24 @@ def test_filters_say_how_many_are_left_and_stand_in_the_address(chromium: Browse
         page.fill("#filter-from", "7")
         page.fill("#filter-to", "72")
         sizes = [board["models"][row["model"]]["size_b"] for row in known]
-        assert page.inner_text("#shown").startswith(f"{sum(size is not None and 7 <= size <= 72 for size in sizes)} of")
+        assert page.inner_text("#shown").startswith(
+            f"{sum(size is not None and 7 <= size <= 72 for size in sizes)} of"
+        )
         page.check("#filter-verified")
-        fit = [row for row, size in zip(known, sizes, strict=True) if size and 7 <= size <= 72 and row["status"] == "verified"]
+        fit = [
+            row
+            for row, size in zip(known, sizes, strict=True)
+            if size and 7 <= size <= 72 and row["status"] == "verified"
+        ]
         assert page.inner_text("#shown").startswith(f"{len(fit)} of")
         assert page.inner_text("#open-filters") == "Filters · 3"
         page.reload()
         page.wait_for_selector("#table tbody tr")
         assert page.inner_text("#shown").startswith(f"{len(fit)} of")
         page.click("#reset")
-        page.wait_for_function("n => document.querySelector('#shown').textContent === `${n} models`", arg=len(known))
+        page.wait_for_function(
+            "n => document.querySelector('#shown').textContent === `${n} models`", arg=len(known)
+        )
         page.fill("#search", "ACME 01")
         assert rows(page)
         assert all("Acme" in name for name in rows(page))
@@ -194,14 +217,22 @@ def test_another_protocol_in_a_side_column_is_marked(chromium: Browser, site: Pa
     metric = data["metrics"][1]["name"]
     data["rows"][0]["cells"][metric]["id"] = "0" * 12
     write(tmp_path / "site" / "synthetic" / "data" / "tasks" / f"{TASK}.js", data)
-    with opened(chromium, page_file, f"task={TASK}&columns=m%3A{metric}&sort=m%3A{metric}%21desc") as (page, said):
+    with opened(chromium, page_file, f"task={TASK}&columns=m%3A{metric}&sort=m%3A{metric}%21desc") as (
+        page,
+        said,
+    ):
         page.wait_for_selector("#table tbody tr")
         signs = page.locator("#table .sign", has_text="≠")
         assert signs.count() == 1
         assert "another protocol" in (signs.get_attribute("title") or "")
-        place = page.evaluate("[...document.querySelectorAll('#table tbody tr')].findIndex(row => row.textContent.includes('≠'))")
+        place = page.evaluate(
+            "[...document.querySelectorAll('#table tbody tr')].findIndex(row => row.textContent.includes('≠'))"
+        )
         after = page.locator("#table tbody tr").all()[place + 1 :]
-        assert all(re.search("rejected", row.get_attribute("class") or "") or "–" in row.inner_text() for row in after)
+        assert all(
+            re.search("rejected", row.get_attribute("class") or "") or "–" in row.inner_text()
+            for row in after
+        )
         assert said == []
 
 
@@ -247,14 +278,20 @@ def test_row_opens_to_signature_and_command(chromium: Browser, index: Path) -> N
         assert toggle.get_attribute("aria-expanded") == "true"
         link = page.locator("#table .title a").nth(3).get_attribute("href")
         slug = re.search(r"model=([^&]+)", link or "")
-        row = next(one for one in data["rows"] if slug and one["model"] == page.evaluate("decodeURIComponent", slug[1].replace("+", " ")))
+        row = next(
+            one
+            for one in data["rows"]
+            if slug and one["model"] == page.evaluate("decodeURIComponent", slug[1].replace("+", " "))
+        )
         assert row["model"] in board["models"]
         cell = row["cells"][data["task"]["headline"]]
         protocol = next(one for one in data["protocols"] if one["id"] == cell["id"])
         panels = page.locator(".opened pre").all_text_contents()
         assert panels[1] == f"{protocol['id']} {protocol['text']}"
         assert panels[0].startswith("nova-bench run")
-        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined}); document.execCommand = () => false")
+        page.evaluate(
+            "Object.defineProperty(navigator, 'clipboard', {value: undefined}); document.execCommand = () => false"
+        )
         page.locator(".opened .copy button").nth(1).click()
         assert page.evaluate("String(getSelection())").replace("\n", "") == panels[1]
         assert "Selected" in page.inner_text("#live")
@@ -269,7 +306,10 @@ def test_suite_has_a_column_a_task_and_no_mean(chromium: Browser, index: Path) -
         data = table(page, "suites/nova")
         assert page.locator("#table thead th").count() == 1 + len(data["tasks"])
         page.locator("#table thead th.task").nth(1).click()
-        assert page.locator("#table thead th.task").nth(1).get_attribute("aria-sort") in ("ascending", "descending")
+        assert page.locator("#table thead th.task").nth(1).get_attribute("aria-sort") in (
+            "ascending",
+            "descending",
+        )
         assert faults(page) == []
         page.select_option("#which", f"task:{TASK}")
         page.wait_for_selector("#by")
@@ -335,7 +375,9 @@ def test_missing_data_file_is_said(chromium: Browser, site: Path, tmp_path: Path
         ("outside('https://example.org/a').rel", "noreferrer noopener nofollow"),
     ],
 )
-def test_texts_and_numbers_show_as_they_are(chromium: Browser, page_of_tools: Page, call: str, shown: str) -> None:
+def test_texts_and_numbers_show_as_they_are(
+    chromium: Browser, page_of_tools: Page, call: str, shown: str
+) -> None:
     assert page_of_tools.evaluate(call) == shown
 
 
