@@ -274,7 +274,8 @@ def _filled(
         numbers = [
             None
             if number is None
-            else (number if pairing["kind"] == "ratio" else number - pairing["value"]) * rng.uniform(0.6, 1.4)
+            else (number if pairing["kind"] == "ratio" else number - pairing["value"])
+            * rng.uniform(-1.8, 1.8)
             for number in pairing["numbers"]
         ]
         if pairing["kind"] == "resampled":

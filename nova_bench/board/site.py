@@ -115,7 +115,7 @@ def _board(
     board_document = {
         **about,
         "tasks": [one.about for one in whole],
-        "suites": _suites(whole, data),
+        "suites": _suites(whole, data, is_synthetic),
         "models": models,
         "bundles": bundles,
         "left_out": left_out,
@@ -165,13 +165,13 @@ def _models(made: list[Made]) -> tuple[dict[str, dict[str, Any]], str | None]:
     return dict(sorted(models.items())), max(newest.values(), default="") or None
 
 
-def _suites(made: list[Made], data: Path) -> list[dict[str, Any]]:
-    """Write a file for each suite that has entries, and return their list."""
+def _suites(made: list[Made], data: Path, is_synthetic: bool) -> list[dict[str, Any]]:
+    """Write a file for each suite that has entries, and return their list; one that is fixed to made-up data is of these alone."""
     by_spelling = {one.about["spelling"]: one for one in made if one.about}
     listed = []
     for name, suite in suites().items():
         tasks = [by_spelling[spelling] for spelling in suite["tasks"] if spelling in by_spelling]
-        if not tasks:
+        if not tasks or ("data" in suite and not is_synthetic):
             continue
         abouts = [one.about for one in tasks if one.about]
         slug = layout.slug(name)

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,9 +64,11 @@ def read_record(board: Path, path: Path, entry: Entry, *, is_synthetic: bool) ->
     """
     place = "/".join(path.parts[-3:])
     file = board.joinpath(VERIFICATIONS, *([layout.SYNTHETIC] if is_synthetic else []), *path.parts[-2:])
-    if not file.is_symlink() and not file.exists():
+    try:
+        file.lstat()
+    except OSError:
         return None
-    if is_linked(board, file):
+    if _is_linked(board, file.parent):
         raise BundleError(f"{file.name} lies behind a link; expected a file of the leaderboard's own")
     record = _fitting(_document(file, MAX_RECORD_BYTES), "verification")
     if record["entry"] != place or record["bundle"]["sha256"] != entry["bundle"]["sha256"]:
@@ -76,14 +78,10 @@ def read_record(board: Path, path: Path, entry: Entry, *, is_synthetic: bool) ->
     return record
 
 
-def is_linked(board: Path, path: Path) -> bool:
-    """Return whether a path below a leaderboard goes over a link.
-
-    Args:
-        board: The leaderboard's folder.
-        path: Below it.
-    """
-    below = path.relative_to(board).parts
+@lru_cache(maxsize=4096)
+def _is_linked(board: Path, folder: Path) -> bool:
+    """Return whether a folder below a leaderboard is a link, or lies behind one."""
+    below = folder.relative_to(board).parts
     return any(board.joinpath(*below[:n]).is_symlink() for n in range(1, len(below) + 1))
 
 
