@@ -119,15 +119,17 @@ def _cut_or_none(text: str | None) -> str | None:
     return None if text is None else _cut(text, _NOTE_LIMIT)
 
 
-def fairness_row(compared: Mapping[str, Any], slug: str) -> dict[str, Any]:
+def fairness_row(compared: Mapping[str, Any], slug: str, *, is_rejected: bool) -> dict[str, Any]:
     """Return one metric by one attribute as the fairness files have it.
 
     Args:
         compared: One of an entry's comparisons.
         slug: Of its model.
+        is_rejected: Whether the entry was, by its verification.
     """
     return {
         "model": slug,
+        "rejected": is_rejected,
         "attribute": compared["attribute"],
         "id": compared["signature"],
         "overall": _group(compared["overall"]),

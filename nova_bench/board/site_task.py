@@ -118,7 +118,11 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     pairing = site_pairs.checked(entry.get("pairing"), cell)
     document = site_cells.cells_text(entry, record, pairs=pairing is not None, quoted=read.quoted)
     compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
-    lines = [(each["metric"], compact(site_cells.fairness_row(each, slug))) for each in compared]
+    is_rejected = row["status"] == "rejected"
+    lines = [
+        (each["metric"], compact(site_cells.fairness_row(each, slug, is_rejected=is_rejected)))
+        for each in compared
+    ]
     settings = None if entry["fairness"] is None else entry["fairness"]["settings"]
     head = {
         "task": {**entry["task"], "headline": headline},
@@ -137,7 +141,7 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     read.texts.append(text)
     read.packed.append(packed)
     if pairing is not None:
-        read.paired.append(site_pairs.Paired(slug, pairing, row["status"] != "rejected"))
+        read.paired.append(site_pairs.Paired(slug, pairing, not is_rejected))
     read.heads.append(head)
     read.models[slug] = row["date"] or "", site_cells.model_of(entry)
     read.attributes.update(dict.fromkeys(each["attribute"] for each in compared))
