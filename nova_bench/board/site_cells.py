@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from nova_bench.board import site_entry
 from nova_bench.board.site_entry import Entry
+from nova_bench.board.site_files import compact
 
 STATES = ("ok", "unparsed", "refused", "truncated", "rejected", "failed", "unjudged", "judge_failed")
 """The order of the counts beside a cell."""
 
+_ALWAYS = STATES[:6]
 _COMPOSITES = ("gap", "worst", "ratio", "fap", "es")
 _CARD_LIMIT = 200
 """Characters of a text of a card that the board shows; the model's own page has all of it."""
@@ -36,7 +38,6 @@ def row_of(entry: Entry, record: Mapping[str, Any] | None, slug: str) -> dict[st
     return {
         "model": slug,
         "cells": {cell["metric"]: _cell(cell) for cell in entry["cells"] if cell["slice"] == "all"},
-        "rank": None,
         "counts": entry["counts"]["states"],
         "lines": entry["counts"]["lines"],
         "usage": {
@@ -67,21 +68,25 @@ def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def shortened(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as the page's table has it: 6 significant digits, and of a cell's parts those that say something.
+def packed(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return a row's cells as the page's table has them: short lists, numbers with 6 significant digits.
 
-    A table of 500 models is to be there within a second.
+    A table of 500 models and 20 metrics is to be there within a second; page.js makes objects of them again.
 
     Args:
-        row: Of `row_of`.
+        cells: Of `row_of`.
+
+    Returns:
+        Metric to value, low, high, n, clusters, signature, and then failed, unjudged and note where one of these says something.
     """
-    return {**row, "cells": {name: _short(cell) for name, cell in row["cells"].items()}}
+    return {name: _packed(cell) for name, cell in cells.items()}
 
 
-def _short(cell: Mapping[str, Any]) -> dict[str, Any]:
-    made = {key: value for key, value in cell.items() if value or key not in ("note", "unjudged", "n_failed")}
-    made["v"] = [None if number is None else float(f"{number:.6g}") for number in cell["v"]]
-    return made
+def _packed(cell: Mapping[str, Any]) -> list[Any]:
+    made = [None if number is None else float(f"{number:.6g}") for number in cell["v"]]
+    made += [cell["n"], cell["clusters"], cell["id"]]
+    rest = [cell["n_failed"], cell["unjudged"], cell["note"]]
+    return made + rest if any(rest) else made
 
 
 def _number(value: Any) -> int | float | None:
@@ -114,15 +119,17 @@ def _cut_or_none(text: str | None) -> str | None:
     return None if text is None else _cut(text, _NOTE_LIMIT)
 
 
-def fairness_row(compared: Mapping[str, Any], slug: str) -> dict[str, Any]:
+def fairness_row(compared: Mapping[str, Any], slug: str, *, is_rejected: bool) -> dict[str, Any]:
     """Return one metric by one attribute as the fairness files have it.
 
     Args:
         compared: One of an entry's comparisons.
         slug: Of its model.
+        is_rejected: Whether the entry was, by its verification.
     """
     return {
         "model": slug,
+        "rejected": is_rejected,
         "attribute": compared["attribute"],
         "id": compared["signature"],
         "overall": _group(compared["overall"]),
@@ -152,18 +159,31 @@ def _group(group: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def cells_document(entry: Entry, record: Mapping[str, Any] | None, *, pairs: bool) -> dict[str, Any]:
-    """Return all of an entry that its page shows, cells as short lists.
+def cells_text(
+    entry: Entry,
+    record: Mapping[str, Any] | None,
+    *,
+    pairs: bool,
+    quoted: MutableMapping[str, tuple[Any, str]],
+) -> str:
+    """Return all of an entry that its page shows as JSON, cells as short lists.
 
     Args:
         entry: The entry.
         record: Its verification; None where there is none.
         pairs: Whether its differences to other models are in a file of their own.
+        quoted: Signatures by id, each with its JSON, as thousands of entries have the same ones; is added to.
+
+    Raises:
+        ValueError: A number in it is not finite.
     """
     metrics = {name: i for i, name in enumerate(entry["metrics"])}
     slices = {name: i for i, name in enumerate(dict.fromkeys(cell["slice"] for cell in entry["cells"]))}
     used = {name: i for i, name in enumerate(dict.fromkeys(cell["signature"] for cell in entry["cells"]))}
-    return {
+    for name in used:
+        if name not in quoted or quoted[name][0] != entry["signatures"][name]:
+            quoted[name] = entry["signatures"][name], compact(entry["signatures"][name])
+    document = {
         "entry": {key: value for key, value in entry.items() if key not in _ELSEWHERE},
         "states": STATES,
         "metrics": list(metrics),
@@ -178,14 +198,21 @@ def cells_document(entry: Entry, record: Mapping[str, Any] | None, *, pairs: boo
                 cell["n"],
                 cell["n_failed"],
                 cell["clusters"],
-                [cell["counts"].get(state, 0) for state in STATES],
+                _counts(cell["counts"]),
                 cell["bounds"],
                 cell["note"],
                 used[cell["signature"]],
             ]
             for cell in entry["cells"]
         ],
-        "signatures": [entry["signatures"][name] for name in used],
         "verification": record,
         "pairs": pairs,
     }
+    signatures = ",".join(quoted[name][1] for name in used)
+    return f'{compact(document)[:-1]},"signatures":[{signatures}]}}'
+
+
+def _counts(counts: Mapping[str, int]) -> list[int]:
+    if tuple(counts) == _ALWAYS:  # nearly all
+        return [*counts.values(), 0, 0]
+    return [counts.get(state, 0) for state in STATES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nova_bench.export.sheet import guarded, readable
@@ -53,37 +53,56 @@ def lines(table: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]) -> 
         models: Slug to what the board says of a model.
     """
     task, data = table["task"], table["data"]
+    first = _shown([task["spelling"], task["version"], data["name"], data["synthetic"]])
+    columns = [
+        (
+            metric["name"],
+            metric["name"] == task["headline"],
+            _shown(
+                [
+                    metric["name"],
+                    metric["name"] == task["headline"],
+                    metric["higher_is_better"],
+                    metric["judge"],
+                ]
+            ),
+        )
+        for metric in table["metrics"]
+    ]
     made = []
     for row in table["rows"]:
         model, usage = models[row["model"]], row["usage"]
-        for metric in table["metrics"]:
-            cell = row["cells"].get(metric["name"])
+        who = _shown([model["name"], model["title"]])
+        rest = _shown(
+            [
+                *(row["status"], row["exposed"], model["weights"], model["size_b"]),
+                *(model["supervision"], model["license"]),
+                *(usage["cost_usd"], usage["total"], usage["seconds"], row["date"], row["reproduce"]),
+            ]
+        )
+        for name, is_headline, about in columns:
+            cell = row["cells"].get(name)
             if cell is None:
                 continue
-            is_headline = metric["name"] == task["headline"]
             rank = (row["rank"] if is_headline else None) or {}
-            made.append(
-                [
-                    *(task["spelling"], task["version"], data["name"], data["synthetic"]),
-                    *(model["name"], model["title"], metric["name"], is_headline),
-                    *(metric["higher_is_better"], metric["judge"], *cell["v"]),
-                    *(cell["n"], cell["n_failed"], cell["unjudged"], cell["clusters"], cell["id"]),
-                    *(rank.get("low"), rank.get("high"), rank.get("of")),
-                    *(row["status"], row["exposed"], model["weights"], model["size_b"]),
-                    *(model["supervision"], model["license"]),
-                    *(usage["cost_usd"], usage["total"], usage["seconds"], row["date"], row["reproduce"]),
-                ]
-            )
+            numbers = (cell["n"], cell["n_failed"], cell["unjudged"], cell["clusters"], cell["id"])
+            ranks = (rank.get("low"), rank.get("high"), rank.get("of"))
+            made.append([*first, *who, *about, *cell["v"], *numbers, *ranks, *rest])
     return _lines(made)
 
 
-def _lines(rows: Any) -> str:
+def _lines(rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_shown(one) for one in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def _shown(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return guarded(readable(value)) if isinstance(value, str) else value
+def _shown(values: Sequence[Any]) -> list[Any]:
+    return [
+        guarded(readable(value))
+        if isinstance(value, str)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else value
+        for value in values
+    ]

@@ -63,12 +63,15 @@ class _Read:
     """What is kept of a task's entries: there may be thousands."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    packed: list[dict[str, list[Any]]] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
     models: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     paired: list[site_pairs.Paired] = field(default_factory=list)
     fairness: dict[str, list[str]] = field(default_factory=dict)
     attributes: dict[str, None] = field(default_factory=dict)
     protocols: dict[str, Any] = field(default_factory=dict)
+    quoted: dict[str, tuple[Any, str]] = field(default_factory=dict)
     left_out: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -86,7 +89,12 @@ def make_task(job: Job) -> Made:
         place = path.relative_to(job.board).as_posix()
         try:
             _take(job, path, read)
-        except (BundleError, ValueError, RecursionError) as error:  # the last two: of numbers and nesting
+        except (
+            BundleError,
+            ValueError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:  # the last: numbers, nesting
             read.left_out.append({"entry": place, "reason": str(error)[:1000]})
     if not read.rows:
         return Made(None, None, {}, {}, {}, "", "", read.left_out)
@@ -95,8 +103,6 @@ def make_task(job: Job) -> Made:
 
 def _take(job: Job, path: Path, read: _Read) -> None:
     """Read one entry, write its own file, and keep what the table shows of it."""
-    if site_entry.is_linked(job.board, path):
-        raise BundleError("lies behind a link; expected a file of the leaderboard's own")
     entry = site_entry.read_entry(path, is_synthetic=job.is_synthetic, protocols=read.protocols)
     record = None
     try:
@@ -110,18 +116,32 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     row = site_cells.row_of(entry, record, slug)
     cell = next(one for one in entry["cells"] if (one["metric"], one["slice"]) == (headline, "all"))
     pairing = site_pairs.checked(entry.get("pairing"), cell)
-    document = compact(site_cells.cells_document(entry, record, pairs=pairing is not None))
+    document = site_cells.cells_text(entry, record, pairs=pairing is not None, quoted=read.quoted)
     compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
-    lines = [(each["metric"], compact(site_cells.fairness_row(each, slug))) for each in compared]
-    head = {key: entry[key] for key in ("data", "caution", "metrics")}
-    head["task"] = {**entry["task"], "headline": headline}
-    head["settings"] = None if entry["fairness"] is None else entry["fairness"]["settings"]
-    compact([row, head])
+    is_rejected = row["status"] == "rejected"
+    lines = [
+        (each["metric"], compact(site_cells.fairness_row(each, slug, is_rejected=is_rejected)))
+        for each in compared
+    ]
+    settings = None if entry["fairness"] is None else entry["fairness"]["settings"]
+    head = {
+        "task": {**entry["task"], "headline": headline},
+        **{key: entry[key] for key in ("data", "caution", "metrics")},
+        "settings": settings,
+    }
+    if read.heads and head == read.heads[-1]:
+        head = read.heads[-1]
+    else:
+        compact(head)
+    text = compact(row)
+    packed = site_cells.packed(row["cells"])
     # Nothing was kept or written before it was known that all of it can be.
     write(job.data / "entries" / slug / f"{task}.js", script(f"entries/{slug}/{task}", document))
     read.rows.append(row)
+    read.texts.append(text)
+    read.packed.append(packed)
     if pairing is not None:
-        read.paired.append(site_pairs.Paired(slug, pairing, row["status"] != "rejected"))
+        read.paired.append(site_pairs.Paired(slug, pairing, not is_rejected))
     read.heads.append(head)
     read.models[slug] = row["date"] or "", site_cells.model_of(entry)
     read.attributes.update(dict.fromkeys(each["attribute"] for each in compared))
@@ -168,7 +188,6 @@ def _written(job: Job, read: _Read) -> Made:
         "caution": by_most(lambda i: heads[i]["caution"]),
         "metrics": list(metrics.values()),
         "protocols": protocols,
-        "rows": rows,
         "references": _references(job, task["spelling"], metrics),
         "rank_note": None,
     }
@@ -181,8 +200,15 @@ def _written(job: Job, read: _Read) -> Made:
     )
     for row in rows:
         row["rank"] = found.get(row["model"])
-    text = compact(table)
-    shown = compact({**table, "rows": [site_cells.shortened(row) for row in rows]})
+    start = compact(table)[:-1]
+    whole = ",\n".join(
+        f'{text[:-1]},"rank":{compact(row["rank"])}}}' for row, text in zip(rows, read.texts, strict=True)
+    )
+    short = [
+        {**row, "cells": [cells.get(name) for name in metrics]}
+        for row, cells in zip(rows, read.packed, strict=True)
+    ]
+    shown = f'{start},"rows":{compact(short)}}}'
     write(job.data / "tasks" / f"{slug}.js", script(f"tasks/{slug}", shown))
     fairness = _fairness_files(job, read, slug, metrics, by_most(lambda i: heads[i]["settings"]))
     return Made(
@@ -205,8 +231,10 @@ def _written(job: Job, read: _Read) -> Made:
             if headline in row["cells"]
         },
         direction={key: metrics[headline][key] for key in ("higher_is_better", "range")},
-        table=text,
-        sheet=site_sheet.lines(table, {slug: model for slug, (_, model) in read.models.items()}),
+        table=f'{start},"rows":[\n{whole}\n]}}',
+        sheet=site_sheet.lines(
+            {**table, "rows": rows}, {slug: model for slug, (_, model) in read.models.items()}
+        ),
         left_out=read.left_out,
     )
 
@@ -249,15 +277,14 @@ def _most(values: Iterable[tuple[Any, str]]) -> Any:
     >>> _most([({"a": 1}, "2026-01-01"), ({"a": 2}, "2026-01-02"), ({"a": 1}, "")]), _most([(1, ""), (2, "2026-01-01")])
     ({'a': 1}, 2)
     """
-    counts: Counter[str] = Counter()
-    newest: dict[str, str] = {}
-    known: dict[str, Any] = {}
+    found: list[list[Any]] = []  # value, how many, newest date
     for value, date in values:
-        key = compact(value)
-        counts[key] += 1
-        newest[key] = max(newest.get(key, ""), date)
-        known[key] = value
-    return known[max(counts, key=lambda key: (counts[key], newest[key], key))]
+        own = next((one for one in found if one[0] is value or one[0] == value), None)
+        if own is None:
+            found.append([value, 1, date])
+        else:
+            own[1:] = own[1] + 1, max(own[2], date)
+    return max(found, key=lambda one: (one[1], one[2]))[0]
 
 
 def _protocols(name: str, used: list[tuple[str, str]], read: _Read) -> list[dict[str, Any]]:

@@ -3,17 +3,32 @@
 
 const compare = (() => {
   let board = null;
+  let order = [];
   let drawing = 0;
 
   const modelOf = (slug) => (Object.hasOwn(board.models, slug) ? board.models[slug] : null);
   const shared = (a, b) => board.tasks.filter((task) => modelOf(a)?.tasks.includes(task.slug) && modelOf(b)?.tasks.includes(task.slug));
 
-  /** Return what is chosen; without a choice, the first model of those with the most tasks, and the first that has tasks in common with it. */
-  function chosenOf(hash) {
-    const slugs = Object.keys(board.models);
-    const most = [...slugs].sort((a, b) => board.models[b].tasks.length - board.models[a].tasks.length || (a < b ? -1 : 1));
-    const a = modelOf(hash.get("a")) ? hash.get("a") : most.find((slug) => slug !== hash.get("b"));
-    const b = modelOf(hash.get("b")) && hash.get("b") !== a ? hash.get("b") : most.find((slug) => slug !== a && shared(a, slug).length);
+  /**
+   * Return the models in the order in which they are taken where none is chosen: those with the most ranks in the largest suite, by the protocol
+   * of the most models, the best first.
+   */
+  async function foremost() {
+    const largest = [...board.suites].sort((x, y) => y.tasks.length - x.tasks.length)[0];
+    const suite = largest ? await load(`suites/${largest.slug}`) : { tasks: [], rows: [] };
+    const ranks = new Map(Object.keys(board.models).map((slug) => [slug, []]));
+    for (const task of suite.tasks) {
+      const cells = suite.rows.filter((row) => Object.hasOwn(row.cells, task.slug) && row.cells[task.slug].rank).map((row) => ({ model: row.model, ...row.cells[task.slug] }));
+      const counted = d3.rollup(cells, (some) => some.length, (cell) => cell.id);
+      for (const cell of cells) if (counted.get(cell.id) === Math.max(...counted.values())) ranks.get(cell.model)?.push(cell.rank.low);
+    }
+    return [...ranks].sort(([x, first], [y, second]) => second.length - first.length || d3.mean(first) - d3.mean(second) || (x < y ? -1 : 1)).map(([slug]) => slug);
+  }
+
+  /** Return what is chosen; what the address leaves out or gets wrong is replaced by the first in `order` that fits. */
+  function chosenOf(hash, order) {
+    const a = modelOf(hash.get("a")) ? hash.get("a") : order.find((slug) => slug !== hash.get("b"));
+    const b = modelOf(hash.get("b")) && hash.get("b") !== a ? hash.get("b") : order.find((slug) => slug !== a && shared(a, slug).length);
     const tasks = a && b ? shared(a, b) : [];
     const task = tasks.find((one) => one.slug === hash.get("task")) || tasks[0] || null;
     return { a, b, tasks, task, metric: hash.get("metric") || "", find: hash.get("find") || "" };
@@ -32,7 +47,7 @@ const compare = (() => {
   async function draw() {
     const turn = ++drawing;
     const shown = $("#shown");
-    const chosen = chosenOf(readHash());
+    const chosen = chosenOf(readHash(), order);
     const done = (...content) => {
       const focused = document.activeElement;
       const again = focused?.closest(".overview") ? ".overview a[aria-current]" : focused?.id === "metric" ? "#metric" : null;
@@ -62,7 +77,18 @@ const compare = (() => {
     return null;
   }
 
-  /** Read as few suites as hold the tasks of both, and return Map task slug -> {info, cells by model}. */
+  /** Return the same of a task that is in no suite, from the two entries. */
+  async function fromEntries(chosen, task) {
+    const [first, second] = await Promise.all([chosen.a, chosen.b].map((slug) => load(`entries/${slug}/${task.slug}`)));
+    const cell = (file) => {
+      const found = compareParts.cellsOf(file).get(`${task.headline}\0all`);
+      return found ? { v: found.v, id: found.signature.id } : null;
+    };
+    const about = Object.hasOwn(first.entry.metrics, task.headline) ? first.entry.metrics[task.headline] : null;
+    return { info: { higher_is_better: about?.higher_is_better ?? true, range: about?.range ?? null }, a: cell(first), b: cell(second) };
+  }
+
+  /** Read as few suites as hold the tasks of both, and return Map task slug -> {info: direction and range, a: cell, b: cell}. */
   async function headlinesOf(chosen) {
     const left = new Set(chosen.tasks.map((task) => task.slug));
     const suites = [];
@@ -81,6 +107,7 @@ const compare = (() => {
         found.set(info.slug, { info, a: cell(chosen.a), b: cell(chosen.b) });
       }
     }
+    await Promise.all(chosen.tasks.filter((task) => !found.has(task.slug)).map(async (task) => found.set(task.slug, await fromEntries(chosen, task))));
     return found;
   }
 
@@ -118,7 +145,7 @@ const compare = (() => {
       ? [h("p", { class: "said" }, bdi(here.metric, 60), " of ", a(), " and ", b(), " cannot be compared: they were measured by different protocols."), compareParts.differences(apart)]
       : [h("p", { class: "said" }, compareWords.sentence(here.pair, here.metric, higher, a, b)), h("p", { class: "note" }, basis(here.pair))];
     return [
-      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said),
+      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said, h("p", { class: "note standing" }, [["A", a, first], ["B", b, second]].map(([letter, who, file], at) => h("span", {}, plots.mark(at), ` ${letter}: `, who(), " ", badge(file.verification?.status))))),
       h("section", {}, compareParts.overview(found, chosen.task.slug, (task) => link(chosen, { task, metric: "", find: "" })),
         h("p", { class: "note" }, "Differences are B − A on the answers that both gave, paired case by case, with 95% intervals. The bars point to the better model and are "
           + "drawn as a share of each metric's range. Each p is that of its own test, not corrected for how many tasks and pairs one looks at.")),
@@ -165,6 +192,7 @@ const compare = (() => {
   document.addEventListener("DOMContentLoaded", async () => {
     try {
       board = await load("board");
+      order = await foremost();
     } catch (error) {
       fault($("#shown"), error);
       $("#shown").removeAttribute("aria-busy");

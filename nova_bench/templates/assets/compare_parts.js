@@ -32,7 +32,7 @@ const compareParts = (() => {
         h("td", {}, valued(one.a, decimals)), h("td", {}, valued(one.b, decimals)),
         h("td", {}, pair ? valued([pair.difference, pair.low, pair.high], decimals) : h("span", { class: "none" }, NONE)),
         h("td", { class: "drawn" }, shown ? bar(shown, [-reach, reach], { marks: [0], className: "wide" }) : null),
-        h("td", {}, pair ? pValue(pair.p) : NONE),
+        h("td", {}, pair ? compareWords.pShort(pair.p) : NONE),
         h("td", { class: "text" }, one.differs ? h("span", { class: "badge warn" }, "not comparable") : kind === "better" || kind === "worse" ? h("strong", {}, SAID[kind]) : SAID[kind]));
     };
     return scroll("Headline metric of every task", h("table", { class: "overview" },
@@ -66,9 +66,10 @@ const compareParts = (() => {
     });
   }
 
-  /** Return what of two protocols differs, as a list: key, value of A, value of B. */
-  function differences(differs) {
-    return h("ul", { class: "differs" }, differs.slice(0, 12).map(([key, a, b]) => h("li", {}, bdi(key, 60), ": ", bdi(a, 60), " in A, ", bdi(b, 60), " in B")),
+  /** Return what of two protocols differs, as a list: key, value of the first, value of the second; `names` are what the two are called. */
+  function differences(differs, names = ["A", "B"]) {
+    const called = (at) => (typeof names[at] === "string" ? names[at] : names[at].cloneNode(true));
+    return h("ul", { class: "differs" }, differs.slice(0, 12).map(([key, a, b]) => h("li", {}, bdi(key, 60), ": ", bdi(a, 60), " in ", called(0), ", ", bdi(b, 60), " in ", called(1))),
       differs.length > 12 ? h("li", {}, `and ${differs.length - 12} more`) : null);
   }
 
@@ -101,7 +102,7 @@ const compareParts = (() => {
       const domain = domains.get(row.metric);
       const n = [row.a?.n, row.b?.n].filter((one) => one !== undefined);
       return h("tr", { class: apart ? "grey" : null },
-        h("th", { scope: "row", class: "text" }, bdi(byMetric ? row.metric : row.slice, 48), byMetric && about ? h("span", { class: "why" }, better(about.higher_is_better)) : null),
+        h("th", { scope: "row", class: "text" }, bdi(byMetric ? row.metric : row.slice, 48), byMetric && about ? h("span", { class: "why" }, about.infer ? better(about.higher_is_better) : "a description") : null),
         h("td", {}, valued(row.a?.v, decimals)), h("td", {}, valued(row.b?.v, decimals)),
         h("td", { class: "drawn" }, apart || lacking ? null : [bar(row.a.v, domain, { className: "first" }), bar(row.b.v, domain, { className: "second" })]),
         byMetric ? h("td", { class: "from" }, number(domain[0], decimals > 2 ? 0 : decimals), " – ", number(domain[1], about?.range ? 0 : decimals)) : null,
@@ -119,5 +120,5 @@ const compareParts = (() => {
       h("tbody", {}, rows.map(line))));
   }
 
-  return { overview, aligned, cells, differences };
+  return { overview, aligned, cellsOf, cells, differences };
 })();

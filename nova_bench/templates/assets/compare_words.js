@@ -42,6 +42,11 @@ const compareWords = (() => {
     return `p\u00a0=\u00a0${p}`;
   }
 
+  /** Return a p-value for a table: "< 0.001" below that. */
+  function pShort(p) {
+    return p !== null && p < 0.001 ? "<\u00a00.001" : pValue(p);
+  }
+
   /**
    * Return what a difference comes to: "better" or "worse" (of the second model), "not told", "identical" or "undefined".
    * @param {object|null} pair {difference, low, high, p, differing}
@@ -71,19 +76,30 @@ const compareWords = (() => {
     return [...of(amount), higher ? "" : `, ${kind}, as lower is better`, `, ${pWords(pair.p)}.`];
   }
 
-  /** Return the leaves of nested settings by their path, as texts. */
-  function leaves(value, path = "", into = new Map()) {
-    if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-      for (const key of Object.keys(value)) leaves(value[key], path ? `${path}.${key}` : key, into);
-    } else into.set(path, typeof value === "string" ? value : JSON.stringify(value));
-    return into;
+  const nested = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+  /** Return a setting as a text: "none" for null, "n=20,seed=0" for an object. */
+  function shown(value) {
+    if (value === null || value === undefined) return "none";
+    if (nested(value)) return Object.keys(value).map((key) => `${key}=${shown(value[key])}`).join(",") || "nothing";
+    return typeof value === "string" ? value : JSON.stringify(value);
+  }
+
+  function apart(one, two, path, found) {
+    if (nested(one) && nested(two)) {
+      for (const key of new Set([...Object.keys(one), ...Object.keys(two)])) {
+        const [a, b] = [one, two].map((each) => (Object.hasOwn(each, key) ? each[key] : undefined));
+        apart(a, b, path ? `${path}.${key}` : key, found);
+      }
+    } else if (JSON.stringify(one) !== JSON.stringify(two)) found.push([path, shown(one), shown(two)]);
+    return found;
   }
 
   /** Return what differs between two signatures: [[key, of the first, of the second], ...]; repeats count, as more make a number less noisy. */
   function differing(first, second) {
-    const [one, two] = [first, second].map((signature) => leaves({ ...signature.protocol, repeats: signature.provenance?.repeats ?? 1 }));
-    return [...new Set([...one.keys(), ...two.keys()])].filter((key) => one.get(key) !== two.get(key)).map((key) => [key, one.get(key) ?? "none", two.get(key) ?? "none"]);
+    const [one, two] = [first, second].map((signature) => ({ ...signature.protocol, repeats: signature.provenance?.repeats ?? 1 }));
+    return apart(one, two, "", []);
   }
 
-  return { between, pWords, outcome, sentence, differing };
+  return { between, pWords, pShort, outcome, sentence, differing };
 })();

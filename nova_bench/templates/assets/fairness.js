@@ -19,14 +19,14 @@ const fairness = (() => {
   /** Return the ids under which models were measured, that of the most models first: [[id, how many], ...]. */
   function protocolsOf(rows) {
     const counted = new Map();
-    for (const row of rows) counted.set(row.id, (counted.get(row.id) || 0) + 1);
+    for (const row of rows) counted.set(row.id, (counted.get(row.id) || 0) + (row.rejected ? 0 : 1));
     return [...counted].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   }
 
   /** Return the models to show where none are chosen: those with the highest (or lowest, where that is better) score on everybody. */
   function foremost(file, rows) {
     const sign = file.higher_is_better ? -1 : 1;
-    return rows.filter((row) => row.overall.v[0] !== null).sort((a, b) => sign * (a.overall.v[0] - b.overall.v[0])).slice(0, SHOWN_AT_FIRST).map((row) => row.model);
+    return rows.filter((row) => row.overall.v[0] !== null && !row.rejected).sort((a, b) => sign * (a.overall.v[0] - b.overall.v[0])).slice(0, SHOWN_AT_FIRST).map((row) => row.model);
   }
 
   function go(chosen, changed) {
@@ -67,12 +67,13 @@ const fairness = (() => {
     const focused = document.activeElement;
     const scatter = $(".scatter");
     const top = scatter?.matches(":focus-within, :hover") ? scatter.getBoundingClientRect().top : null;
+    const again = focused?.closest("#models") ? () => $("#models input:enabled") || $("#models button")
+      : focused?.id ? () => document.getElementById(focused.id) : focused?.matches(".spots") ? () => $(".spots") : null;
     controls(chosen, file, attributes, attribute, protocols, id);
     const index = chooser.indexOf(board, [...measured]);
     $("#models").replaceChildren(chooser.several({
       board, index, chosen: models, most: plots.most, act: (slugs) => go(chosen, { models: slugs }),
     }));
-    const again = focused?.id ? () => document.getElementById(focused.id) : focused?.closest("#models") ? () => $("#models input") : focused?.matches(".spots") ? () => $(".spots") : null;
     place.replaceChildren(...parts(chosen, file, rows, main, id, attribute, attributes, models));
     plots.settle();
     again?.()?.focus({ preventScroll: true });
@@ -109,14 +110,16 @@ const fairness = (() => {
 
     const elsewhere = d3.group(picked(rows).filter((row) => row.id !== id), (row) => row.id);
     for (const [other, some] of elsewhere) {
-      made.push(h("section", { class: "apart" }, h("p", { class: "caution", role: "note" }, `Measured by another protocol (${text(other, 16)}): not to be compared with the numbers above. `,
-        "What it asked for stands in the signature on the model's page."), headed("h3", [bdi(file.metric, 60), " by ", bdi(attribute, 40), ", other protocol"], some)));
+      made.push(h("section", { class: "apart" }, h("p", { class: "caution", role: "note" }, `Measured by another protocol (${text(other, 16)}): not to be compared with the numbers above.`),
+        main.length ? whatDiffers(chosen, file, main[0].model, some[0].model) : null, headed("h3", [bdi(file.metric, 60), " by ", bdi(attribute, 40), ", other protocol"], some)));
     }
 
+    const counted = main.filter((row) => !row.rejected);
+    const left = [[rows.length - main.length, "measured by another protocol"], [main.length - counted.length, "whose entry was rejected"]]
+      .filter(([many]) => many).map(([many, why]) => `${count(many)} ${why}`);
     made.push(h("section", {}, h("h2", {}, "FAP against the overall score"),
-      h("p", { class: "lead" }, `All ${count(main.length)} models of this protocol, groups by `, bdi(attribute, 40), rows.length > main.length
-        ? `; ${count(rows.length - main.length)} measured by others are not among them.` : "."),
-      ...fairnessParts.against(file, main, place, title, (slug) => {
+      h("p", { class: "lead" }, `${count(counted.length)} models, groups by `, bdi(attribute, 40), left.length ? `; without ${left.join(" and ")}.` : "."),
+      ...fairnessParts.against(file, counted, place, title, (slug) => {
         const without = models.filter((one) => one !== slug);
         const next = without.length < models.length ? without : [...models.slice(0, plots.most - 1), slug];
         go(chosen, { models: next });
@@ -133,6 +136,28 @@ const fairness = (() => {
     }
     made.push(settings(file));
     return made;
+  }
+
+  /** Return a list that reads on being opened what differs between the signatures of two models' entries. */
+  function whatDiffers(chosen, file, first, second) {
+    const details = h("details", {}, h("summary", {}, "What differs"));
+    details.addEventListener("toggle", async () => {
+      if (!details.open || details.children.length > 1) return;
+      const place = details.appendChild(h("div", {}));
+      try {
+        const [one, two] = await Promise.all([first, second].map(async (slug) => {
+          const entry = await load(`entries/${slug}/${chosen.task.slug}`);
+          return compareParts.cellsOf(entry).get(`${file.metric}\0all`)?.signature;
+        }));
+        const found = one && two ? compareWords.differing(one, two) : [];
+        place.replaceChildren(found.length
+          ? compareParts.differences(found, [bdi(chooser.titleOf(board, first), 40), bdi(chooser.titleOf(board, second), 40)])
+          : h("p", { class: "note" }, "Nothing in the signatures of the scores; so the settings of the fairness numbers or the groups do."));
+      } catch (error) {
+        fault(place, error);
+      }
+    });
+    return details;
   }
 
   function settings(file) {

@@ -11,10 +11,10 @@ const fairnessParts = (() => {
   }
 
   function chance(p) {
-    return p !== null && p <= SIGNIFICANT ? h("strong", {}, pValue(p)) : pValue(p);
+    return p !== null && p <= SIGNIFICANT ? h("strong", {}, compareWords.pShort(p)) : compareWords.pShort(p);
   }
 
-  const key = (place, title) => h("span", { class: "key" }, plots.mark(place), bdi(title, 40));
+  const key = (place, title, rejected = false) => h("span", { class: "key" }, plots.mark(place), bdi(title, 32), rejected ? badge("rejected") : null);
   const scroll = (label, table) => h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, table);
 
   /** Return the groups of some rows in the order of the first row that has them: [{name, shown, unknown}]. */
@@ -103,40 +103,49 @@ const fairnessParts = (() => {
     return scroll(`Groups of ${text(rows[0].attribute, 40)}`, h("table", { class: "groups" },
       h("caption", {}, bdi(file.metric, 60), " by ", bdi(rows[0].attribute, 40)),
       h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "group"), h("th", { scope: "col" }, "patients"), h("th", { scope: "col" }, "n"),
-        failures ? h("th", { scope: "col" }, "failed") : null, titles.map((title, at) => h("th", { scope: "col" }, key(series[at], title))))),
+        failures ? h("th", { scope: "col" }, "failed") : null, titles.map((title, at) => h("th", { scope: "col" }, key(series[at], title, rows[at].rejected))))),
       h("tbody", {},
         groupsOf(rows).map((group) => line(group.unknown ? "unknown" : bdi(group.name, 60), group.of, group.grey ? { class: "grey" } : {}, group.grey ? h("span", { class: "left" }, " left out") : null)),
         line("all", (row) => row.overall, { class: "all" }))));
   }
 
-  const COMPOSED = ["overall", "FAP", "worst group", "its score", "gap", "floor", "corrected", "p (Holm)", "detectable", "ratio", "ES"];
+  const COMPOSED = ["FAP", "worst group", "its score", "gap", "floor", "corrected", "p (Holm)", "detectable"];
+  const MORE = ["ratio", "ES"];
 
-  /** Return the cells of a row in the order of `COMPOSED`. */
-  function composed(row, places) {
+  function composedHead(names) {
+    return h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "model"), names.map((name) => h("th", { scope: "col", class: name === "worst group" ? "text" : null }, name))));
+  }
+
+  /** Return the cells of a row in the order of `COMPOSED`; of all its numbers, with the overall score before and those of `MORE` behind them. */
+  function composed(row, places, more = false) {
     const cell = (one) => h("td", {}, valued(one.v, places, one.note));
     return [
-      h("td", {}, valued(row.overall.v, places, row.overall.note)), cell(row.fap),
+      more ? cell(row.overall) : null, cell(row.fap),
       h("td", { class: "text" }, row.worst_group === null ? h("span", { class: "none" }, NONE) : bdi(row.worst_group, 40)),
       cell(row.worst), cell(row.gap), h("td", {}, number(row.gap.floor, places)), h("td", {}, number(row.gap.corrected, places)),
-      h("td", {}, chance(row.p_holm), row.p_holm !== null && row.tests > 1 ? h("span", { class: "ci" }, ` of ${row.tests}`) : null),
-      h("td", {}, number(row.detectable, places)), cell(row.ratio), cell(row.es),
+      h("td", {}, chance(row.p_holm)), h("td", {}, number(row.detectable, places)), more ? [cell(row.ratio), cell(row.es)] : null,
     ];
+  }
+
+  function testsOf(rows) {
+    const counts = rows.filter((row) => row.p_holm !== null).map((row) => row.tests);
+    return counts.length ? `p corrected for ${spread(counts)} tests` : "";
   }
 
   /** Return the table of worst group, gap and FAP: a line a model. */
   function gapTable(file, rows, series, titles) {
     const places = decimals(file, rows);
     return scroll("Worst group, gap and FAP", h("table", { class: "composites" },
-      h("caption", {}, "Worst group, gap and FAP by ", bdi(rows[0].attribute, 40)),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "model"), COMPOSED.map((name) => h("th", { scope: "col", class: name === "worst group" ? "text" : null }, name)))),
-      h("tbody", {}, rows.map((row, at) => h("tr", {}, h("th", { scope: "row", class: "text" }, key(series[at], titles[at])), composed(row, places))))));
+      h("caption", {}, "Worst group, gap and FAP by ", bdi(rows[0].attribute, 40), h("span", { class: "aside" }, testsOf(rows))),
+      composedHead(COMPOSED),
+      h("tbody", {}, rows.map((row, at) => h("tr", {}, h("th", { scope: "row", class: "text" }, key(series[at], titles[at], row.rejected)), composed(row, places))))));
   }
 
   /** Return what was found in words, a sentence a model, as the fairness document has it. */
   function sentences(rows, series, titles) {
     return h("ul", { class: "said" }, rows.map((row, at) => {
       const said = row.sentence || row.gap.note || row.note || "Nothing can be said.";
-      return h("li", {}, h("p", { class: "name" }, key(series[at], titles[at])), h("p", {}, prose(said, 600)),
+      return h("li", {}, h("p", { class: "name" }, key(series[at], titles[at], row.rejected)), h("p", {}, prose(said, 600)),
         notesOf(row, said).map((note) => h("p", { class: "note" }, prose(note, 240))));
     }));
   }
@@ -169,7 +178,7 @@ const fairnessParts = (() => {
       byAttribute.map(([attribute, found]) => h("tbody", {}, !measured(found) ? h("tr", { class: "grey" }, h("th", { scope: "row", class: "text" }, bdi(attribute, 40)),
         h("td", { class: "text", colspan: 7 }, bdi(found[0].row.gap.note || found[0].row.note || "not measured", 160))) : found.map((one, at) => h("tr", {},
         at ? null : h("th", { scope: "rowgroup", rowspan: found.length, class: "text" }, bdi(attribute, 40)),
-        h("th", { scope: "row", class: "text" }, key(one.series, one.title)),
+        h("th", { scope: "row", class: "text" }, key(one.series, one.title, one.row.rejected)),
         h("td", { class: "text" }, one.row.worst_group === null ? NONE : bdi(one.row.worst_group, 40)),
         h("td", {}, valued(one.row.gap.v, places, one.row.gap.note)), h("td", {}, number(one.row.gap.floor, places)),
         h("td", {}, number(one.row.gap.corrected, places)), h("td", {}, chance(one.row.p_holm)), h("td", {}, number(one.row.detectable, places))))))));
@@ -188,7 +197,10 @@ const fairnessParts = (() => {
       description: `FAP against overall ${text(file.metric, 60)} of ${count(drawn.length)} models`,
       points: drawn.map((row) => ({
         key: row.model, name: text(titleOf(row.model), 60), series: placeOf(row.model), x: row.overall.v, y: row.fap.v,
-        said: `overall ${number(row.overall.v[0], places)} ${interval(row.overall.v, places)}, FAP ${number(row.fap.v[0], places)} ${interval(row.fap.v, places)}, worst group ${text(row.worst_group ?? "none", 40)}`,
+        said: [
+          `overall ${number(row.overall.v[0], places)} ${interval(row.overall.v, places)}`, `FAP ${number(row.fap.v[0], places)} ${interval(row.fap.v, places)}`,
+          row.worst_group === null ? "no worst group" : `worst group ${text(row.worst_group, 40)}`,
+        ],
       })),
     });
     const names = [...new Set(rows.map((row) => row.fap_name).filter(Boolean))];
@@ -199,7 +211,8 @@ const fairnessParts = (() => {
     return [
       h("figure", { class: "wide" }, place, h("figcaption", {},
         "FAP here is ", names.map((name, at) => [at ? ", " : "", h("bdi", { class: "mono" }, text(name, 80))]),
-        ": the mean over groups less lambda times the spread between them. On the dashed line FAP equals the overall score; the further below it, the more the groups differ. "
+        `: the mean over groups ${file.higher_is_better ? "less" : "plus"} lambda times the spread between them. On the dashed line FAP equals the overall score; the further `
+        + `${file.higher_is_better ? "below" : "above"} it, the more the groups differ. `
         + "Crosses are 95% intervals: where they overlap, the order of the models says nothing. Pointing at a model or the arrow keys say which it is; a click or Enter puts it "
         + "among those shown side by side.",
         missing ? ` Not drawn, as they have no FAP: ${count(missing)}.` : null)),
@@ -209,10 +222,9 @@ const fairnessParts = (() => {
 
   function everyone(file, rows, titleOf, places) {
     const sorted = [...rows].sort((a, b) => text(titleOf(a.model)).localeCompare(text(titleOf(b.model))));
-    return scroll("All models", h("table", { class: "composites" }, h("caption", {}, "All models, by name"),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "model"), COMPOSED.map((name) => h("th", { scope: "col", class: name === "worst group" ? "text" : null }, name)))),
+    return scroll("All models", h("table", { class: "composites" }, h("caption", {}, "All models, by name", h("span", { class: "aside" }, testsOf(rows))), composedHead(["overall", ...COMPOSED, ...MORE]),
       h("tbody", {}, sorted.map((row) => h("tr", {}, h("th", { scope: "row", class: "text" },
-        h("a", { href: address("model.html", { model: row.model, task: file.task }) }, bdi(titleOf(row.model), 40))), composed(row, places))))));
+        h("a", { href: address("model.html", { model: row.model, task: file.task }) }, bdi(titleOf(row.model), 40))), composed(row, places, true))))));
   }
 
   return { forest, groupTable, gapTable, sentences, gaps, against };

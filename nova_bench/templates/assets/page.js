@@ -9,7 +9,23 @@ const waiting = new Map();
 
 /** Called by data files: keeps what they bring. */
 function nova(key, json) {
-  arrived.set(key, JSON.parse(json));
+  const value = JSON.parse(json);
+  arrived.set(key, key.startsWith("tasks/") ? unpacked(value) : value);
+}
+
+/** Return a task's table with each row's cells by the names of their metrics: the file has them as short lists, as there may be thousands. */
+function unpacked(table) {
+  const names = table.metrics.map((metric) => metric.name);
+  for (const row of table.rows) {
+    const cells = Object.create(null);
+    row.cells.forEach((cell, i) => {
+      if (cell === null) return;
+      const [value, low, high, n, clusters, id, n_failed = 0, unjudged = 0, note = null] = cell;
+      cells[names[i]] = { v: [value, low, high], n, clusters, id, n_failed, unjudged, note };
+    });
+    row.cells = cells;
+  }
+  return table;
 }
 
 /** Return a promise of the data file of a key, such as "tasks/nova_caption". Asked twice, it is read once; a failure may be tried again. */

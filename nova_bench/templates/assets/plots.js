@@ -61,8 +61,10 @@ const plots = (() => {
     };
   }
 
+  /** Return a picture that is one thing to a screen reader; Plot gives its groups labels that roleless elements may not have. */
   function finished(picture) {
     picture.setAttribute("role", "img");
+    for (const part of picture.querySelectorAll("g[aria-label]")) part.removeAttribute("aria-label");
     return picture;
   }
 
@@ -144,14 +146,14 @@ const plots = (() => {
    *
    * @param {HTMLElement} place
    * @param {object} spec
-   *   points: [{key, name, said, x: [value, low, high], y: [value, low, high], series: number or null}], series null draws in grey.
+   *   points: [{key, name, said: [line, ...], x: [value, low, high], y: [value, low, high], series: number or null}], series null draws in grey.
    *   xLabel, yLabel, description; diagonal: whether to draw y = x, on axes of one scale; choose: function(key).
    */
   function scatter(place, spec) {
     const points = [...spec.points].sort((a, b) => a.x[0] - b.x[0] || a.y[0] - b.y[0]);
     const tip = h("div", { class: "tip", hidden: true });
     const options = points.map((point, index) => h("div", {
-      role: "option", id: `${spec.id}-${index}`, class: "spot", "aria-selected": String(point.series !== null), "aria-label": `${point.name}, ${point.said}`,
+      role: "option", id: `${spec.id}-${index}`, class: "spot", "aria-selected": String(point.series !== null), "aria-label": `${point.name}, ${point.said.join(", ")}`,
     }));
     const box = h("div", {
       role: "listbox", tabindex: "0", class: "spots", "aria-multiselectable": "true", "aria-label": `${spec.description}. Arrow keys go from point to point.`,
@@ -168,7 +170,9 @@ const plots = (() => {
       if (index < 0) return;
       options[index].classList.add("on");
       const [left, top] = spots[index];
-      tip.replaceChildren(h("strong", {}, bdi(points[index].name, 40)), h("span", {}, points[index].said));
+      tip.replaceChildren(h("strong", {}, bdi(points[index].name, 40)), ...points[index].said.map((line) => h("span", {}, line)));
+      const hidden = spots.filter(([x, y], other) => other !== index && Math.hypot(x - left, y - top) < 2).length;
+      if (hidden) tip.append(h("span", {}, `${count(hidden)} more at the same place`));
       const over = top > 90;
       tip.style.left = `${Math.min(Math.max(left, 110), frame.clientWidth - 110)}px`;
       tip.style.top = `${top + (over ? -12 : 14)}px`;
@@ -227,9 +231,14 @@ const plots = (() => {
 
   function cloud(spec, points, width) {
     const height = Math.round(Math.min(460, Math.max(300, width * 0.62)));
-    const numbers = (name) => points.flatMap((point) => (points.length > 60 ? [point[name][0]] : point[name]));
-    const both = extent([...numbers("x"), ...numbers("y")], 0.06);
-    const [xs, ys] = spec.diagonal ? [both, both] : [extent(numbers("x"), 0.06), extent(numbers("y"), 0.06)];
+    const numbers = (names, all) => points.flatMap((point) => names.flatMap((name) => (all ? point[name] : [point[name][0]])));
+    const domain = (names) => {
+      const [values, whole] = [extent(numbers(names, false), 0.06), extent(numbers(names, true), 0.03)];
+      // A few wide intervals would press hundreds of points into a corner: they are cut at the frame instead.
+      return points.length > 12 && whole[1] - whole[0] > 2.5 * (values[1] - values[0]) ? values : whole;
+    };
+    const both = domain(["x", "y"]);
+    const [xs, ys] = spec.diagonal ? [both, both] : [domain(["x"]), domain(["y"])];
     const ranked = [...points].sort((a, b) => (a.series === null ? 0 : 1) - (b.series === null ? 0 : 1));
     const faint = points.length > 60 ? 0.16 : points.length > 15 ? 0.35 : 0.75;
     const ink = (point) => (point.series === null ? MUTED : colour(point.series));
@@ -237,7 +246,7 @@ const plots = (() => {
       stroke: ink, strokeWidth: (point) => (point.series === null ? 1 : 1.6), clip: true, strokeOpacity: (point) => (point.series === null ? faint : 0.95),
     };
     const whole = (name) => ranked.filter((point) => point[name][1] !== null && point[name][2] !== null);
-    return Plot.plot({
+    return finished(Plot.plot({
       ...base(width, height, spec.description),
       marginLeft: 54, marginRight: 14, marginTop: 26, marginBottom: 46,
       x: { domain: xs }, y: { domain: ys }, color: { type: "identity" }, symbol: { type: "identity" }, r: { type: "identity" }, opacity: { type: "identity" },
@@ -253,7 +262,7 @@ const plots = (() => {
           r: (p) => (p.series === null ? (points.length > 60 ? 3 : 4) : 5.5), symbol: (p) => (p.series === null ? "circle" : shape(p.series)),
         }),
       ],
-    });
+    }));
   }
 
   return { mark, responsive, settle, extent, lines, scatter, most: SHAPES.length };
