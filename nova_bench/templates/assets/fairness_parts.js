@@ -11,7 +11,7 @@ const fairnessParts = (() => {
   }
 
   function chance(p) {
-    return p !== null && p <= SIGNIFICANT ? h("strong", {}, pValue(p)) : pValue(p);
+    return p !== null && p <= SIGNIFICANT ? h("strong", {}, compareWords.pShort(p)) : compareWords.pShort(p);
   }
 
   const key = (place, title, rejected = false) => h("span", { class: "key" }, plots.mark(place), bdi(title, 32), rejected ? badge("rejected") : null);
