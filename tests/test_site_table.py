@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from many_entries import many_entries
-from site_pages import LAPTOP, PHONE, faults, launched, opened, too_wide
+from site_pages import LAPTOP, PHONE, data_of, faults, launched, opened, too_wide
 
 from nova_bench.board.site import build_leaderboard
 
@@ -30,9 +30,9 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages of 24 models on five tasks, ten of them with hostile names."""
+    """The pages of 20 models on four tasks, ten of them with hostile names."""
     home = tmp_path_factory.mktemp("table")
-    many_entries(home / "board", models=24, tasks=5, hostile=True)
+    many_entries(home / "board", models=20, tasks=4, hostile=True)
     build_leaderboard(home / "board", out=home / "site")
     return home / "site"
 
@@ -49,7 +49,7 @@ def rows(page: Page) -> list[str]:
 
 def table(page: Page, key: str = f"tasks/{TASK}") -> Any:
     """Return a data file as the page reads it."""
-    return page.evaluate("key => load(key)", key)
+    return data_of(page, key)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -16,7 +16,6 @@
       return;
     }
     window.addEventListener("popstate", show);
-    window.addEventListener("hashchange", show);
     await show();
   }
 
@@ -45,15 +44,11 @@
       h("section", { "aria-labelledby": "standing" }, h("h2", { id: "standing" }, "Where it stands"), standing), entry,
     );
     const task = card.tasks.includes(chosen.get("task")) ? chosen.get("task") : card.tasks[0];
-    try {
-      const places = await standings(card);
-      if (mine !== drawing) return;
-      standing.replaceChildren(standingTable(slug, card, places, task));
-      const data = await load(`entries/${slug}/${task}`);
-      if (mine === drawing) drawEntry(entry, slug, task, data);
-    } catch (error) {
-      if (mine === drawing) fault(entry, error);
-    }
+    const said = (box) => (error) => { if (mine === drawing) fault(box, error); };
+    await Promise.all([
+      standings(slug, card).then((places) => mine === drawing && standing.replaceChildren(standingTable(slug, card, places, task))).catch(said(standing)),
+      load(`entries/${slug}/${task}`).then((data) => mine === drawing && drawEntry(entry, slug, task, data)).catch(said(entry)),
+    ]);
   }
 
   // ---- All models
@@ -98,8 +93,7 @@
   // ---- Where a model stands
 
   /** Return a Map from a task to its description and the model's cell, from as few and small files as have them: suites, then tables. */
-  async function standings(card) {
-    const slug = chosen.get("model");
+  async function standings(slug, card) {
     const found = new Map();
     const suites = [...board.suites].sort((one, other) => other.tasks.filter((task) => card.tasks.includes(task)).length - one.tasks.filter((task) => card.tasks.includes(task)).length);
     for (const suite of suites) {

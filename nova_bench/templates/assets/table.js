@@ -24,8 +24,7 @@
       + (board.latest ? `, the latest of ${day(board.latest)}` : "");
     leftOut();
     $("#reset").addEventListener("click", clearFilters);
-    window.addEventListener("popstate", () => show());
-    window.addEventListener("hashchange", () => show());
+    window.addEventListener("popstate", show);
     await show();
   }
 
@@ -110,7 +109,7 @@
     const focused = document.activeElement && document.activeElement.id;
     $("#controls").replaceChildren(...[
       field("Task or suite", picker(tables, `${kind}:${slug}`, (value) => choose(...value.split(/:(.*)/s)), { id: "which" })),
-      metric === null ? null : field("Ranked by", picker(data.metrics.map((one) => [one.name, text(one.name, 40)]), metric, (value) => {
+      metric === null ? null : field("Ranked by", picker(data.metrics.map((one) => [one.name, text(one.name, 40) + (one.name === data.task.headline ? " (headline)" : "")]), metric, (value) => {
         for (const one of ["protocol", "sort"]) chosen.delete(one);
         change("by", value === data.task.headline ? "" : value, true);
         show();
@@ -149,9 +148,9 @@
     if (metric !== data.task.headline) notes.push(`Ranks are computed for ${text(data.task.headline, 40)} alone; here rows are in the order of their values, and intervals that overlap leave the order open.`);
     else if (data.rank_note) notes.push(text(data.rank_note, 600));
     if (others) notes.push("Different protocols are never ranked together: entries of another one stand in a table of their own.");
-    for (const reference of data.references) {
-      if (reference.metric === metric && reference.note) notes.push(h("span", {}, bdi(reference.label, 60), ", published: ", text(reference.note, 600)));
-    }
+    const noted = new Map();
+    for (const { metric: of, note, label } of data.references) if (of === metric && note) noted.set(note, [...(noted.get(note) || []), label]);
+    for (const [note, labels] of noted) notes.push(h("span", {}, bdi(labels.join(", "), 200), ", published: ", text(note, 600)));
     $("#notes").replaceChildren(notes.length ? h("ul", { class: "note notes" }, notes.map((note) => h("li", {}, note))) : "");
   }
 
@@ -205,6 +204,14 @@
       rowClass: (item) => (item.reference ? "published" : item.row.status === "rejected" ? "rejected" : null),
     });
     marked();
+    meanings(shown);
+  }
+
+  /** Say below the table what its columns are: tooltips reach neither touch nor keyboard. */
+  function meanings(shown) {
+    const open = Boolean($("#meanings details[open]"));
+    $("#meanings").replaceChildren(h("details", { open }, h("summary", {}, "What the columns mean"),
+      TableDetails.facts(shown.filter((column) => column.about).map((column) => [column.title, text(column.about, 400)]))));
   }
 
   /** Say above the table what is filtered. */

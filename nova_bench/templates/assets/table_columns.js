@@ -46,7 +46,8 @@ const TableColumns = (() => {
     return [
       sign ? h("span", { class: "sign", title: said.join("; ") }, sign, h("span", { class: "unseen" }, ` (${said.join("; ")}) `)) : null,
       h("span", { class: apart ? "value grey" : "value", title: short ? interval(cell.v, decimals) || null : null }, number(cell.v[0], decimals)),
-      short || cell.v[1] === null || cell.v[2] === null ? null : h("span", { class: "ci" }, interval(cell.v, decimals)),
+      short ? null : interval(cell.v, decimals) ? h("span", { class: "ci" }, interval(cell.v, decimals))
+        : h("span", { class: "ci blank", "aria-hidden": "true" }, interval([0, cell.v[0], cell.v[0]], decimals)),
     ];
   }
 
@@ -57,10 +58,11 @@ const TableColumns = (() => {
       sort: (item) => (item.card ? text(item.card.title).toLowerCase() : item.reference.label.toLowerCase()),
       show: (item) => {
         if (item.reference) {
-          const label = item.reference.kind === "people" ? "people, published" : "published";
+          const { label: name, kind, published, evidence, url, source } = item.reference;
+          const what = [published ? `${text(published, 40)}, ` : "", "not measured here", evidence && evidence !== "primary source" ? `, ${text(evidence, 30)}` : "", ": "];
           return h("div", { class: "who-cell" }, h("span", { class: "gap" }), h("div", {},
-            h("div", { class: "title" }, bdi(item.reference.label, 60), " ", h("span", { class: "badge published" }, label)),
-            h("div", { class: "sub" }, "not measured here: ", item.reference.url ? outside(item.reference.url, item.reference.source) : bdi(item.reference.source))));
+            h("div", { class: "title" }, bdi(name, 60), " ", h("span", { class: "badge published" }, kind === "people" ? "people, published" : "published")),
+            h("div", { class: "sub" }, what, url ? outside(url, text(source, 120)) : bdi(source, 120))));
         }
         const card = item.card;
         const sub = [card.parameters ? bdi(card.parameters, 20) : null, card.weights && card.weights !== "none" ? `${text(card.weights, 20)} weights` : null,
