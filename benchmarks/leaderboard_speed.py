@@ -79,7 +79,7 @@ def main() -> None:
     for n in sizes:
         with tempfile.TemporaryDirectory() as scratch:
             board, out = Path(scratch) / "board", Path(scratch) / "site"
-            many_entries(board, models=n, tasks=TASKS, attributes=ATTRIBUTES)
+            many_entries(board, models=n, tasks=TASKS, attributes=ATTRIBUTES, indent=1)
             paths = list(board.glob("synthetic/*/*.json"))
             size = sum(path.stat().st_size for path in paths) / 1e6
             floor_seconds(board)  # the files are in memory from now on, for both

@@ -19,6 +19,7 @@ import nova_bench as nb
 from nova_bench.board import layout, site_workers
 from nova_bench.board.pairing import stored_differences
 from nova_bench.board.site_task import Job, make_task
+from nova_bench.board.verify import find_targets
 from nova_bench.cli import main
 from nova_bench.stats import ranks
 
@@ -310,7 +311,7 @@ def test_a_mutated_entry_never_ends_the_build(board: Path) -> None:
     honest, rng = entry_at(board), random.Random(0)
     odd = (None, True, -1, 1e300, 10**30, "", "<script>", [], {}, [[]], {"__proto__": 1}, "\ud800")
     seen = set()
-    for _ in range(150):
+    for _ in range(60):
         entry = json.loads(json.dumps(honest))
         at, key = entry, rng.choice(list(entry))
         while isinstance(at[key], (dict, list)) and at[key] and rng.random() < 0.85:
@@ -422,6 +423,13 @@ def test_a_list_of_strangers_files_removes_none_of_them(board: Path, tmp_path: P
     nb.build_leaderboard(board)
     assert (tmp_path / "precious.js").exists()
     assert (board / "site/notes.txt").exists()
+
+
+def test_verify_takes_no_file_of_the_pages_for_an_entry(board: Path) -> None:
+    before = find_targets(board)
+    nb.build_leaderboard(board)
+    assert find_targets(board) == before
+    assert len(before) == 3
 
 
 def test_command_line_says_what_was_left_out(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
