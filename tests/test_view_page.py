@@ -309,7 +309,7 @@ def test_on_a_phone_the_list_lies_over_the_sample_until_one_is_chosen(
     assert not page.locator("#rows").is_visible()
     page.get_by_role("button", name="Samples").click()
     assert page.locator("#close-list").evaluate("(one) => one === document.activeElement")
-    row = page.get_by_role("option").nth(5)
+    row = page.locator("#rows").get_by_role("option").nth(5)
     name = row.locator(".name").inner_text()
     row.click()
     assert looked_at(page) == name
