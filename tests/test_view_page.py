@@ -302,6 +302,21 @@ def test_filters_and_orders_agree_with_the_numbers(opened: Callable[..., Page], 
     assert ids(other) == [names[i] for i in expected]
 
 
+def test_on_a_phone_the_list_lies_over_the_sample_until_one_is_chosen(
+    opened: Callable[..., Page], pair: Path
+) -> None:
+    page = opened(pair, size=(390, 844))
+    assert not page.locator("#rows").is_visible()
+    page.get_by_role("button", name="Samples").click()
+    assert page.locator("#close-list").evaluate("(one) => one === document.activeElement")
+    row = page.locator("#rows").get_by_role("option").nth(5)
+    name = row.locator(".name").inner_text()
+    row.click()
+    assert looked_at(page) == name
+    assert not page.locator("#rows").is_visible()
+    assert page.locator("#open-list").evaluate("(one) => one === document.activeElement")
+
+
 def test_groups_and_words_are_found(opened: Callable[..., Page], pair: Path) -> None:
     page = opened(pair)
     index = viewed.index_of(pair)
