@@ -34,7 +34,7 @@ def add_verb(verbs: Any) -> None:
     """
     verb = verbs.add_parser(
         "demo",
-        help="the mini suite with the built-in baselines and a rule-based judge: tables, comparisons, verified submissions",
+        help="the mini suite with the built-in baselines and a rule-based judge: tables, comparisons, verified submissions, the leaderboard's pages",
     )
     verb.add_argument("--out", type=Path, default=None, help="folder of the demo's runs (default: runs/demo)")
     verb.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
@@ -42,6 +42,7 @@ def add_verb(verbs: Any) -> None:
 
 
 def _demo(parsed: argparse.Namespace) -> int:
+    from nova_bench.board.site import build_leaderboard
     from nova_bench.compare import compare
     from nova_bench.fairness_page import write
     from nova_bench.fairness_report import fairness
@@ -53,11 +54,13 @@ def _demo(parsed: argparse.Namespace) -> int:
     page = write(fair, out / "fairness")[0]
     compared = compare(runs, metrics=sorted({run.plan.task.headline for run in runs}), by="none")
     submitted, verified = _on_the_board(parsed, runs, board)
+    pages = build_leaderboard(board) if submitted["submitted"] else None
     further = {
         "fairness": fair,
         "comparison": compared,
         "submission": submitted,
         "verification": verified,
+        "leaderboard": pages,
     }
     code = print_runs(parsed, runs, fresh=False, slices=False, further=further)
     if not parsed.json:
@@ -73,6 +76,8 @@ def _demo(parsed: argparse.Namespace) -> int:
             f"The runs are in {out}. By slice: nova-bench report {out}/symmetry/nova_localization. Next: nova-bench show nova_localization"
         )
         print(f"Bundles and entries: {board}. Fairness by all attributes, as a page: {page}")
+        if pages is not None:
+            print(f"The leaderboard's pages: {pages['index']}")
     is_rejected = any(result["status"] == "rejected" for result in verified["results"])
     return INCOMPLETE if submitted["refused"] or is_rejected else code
 

@@ -21,7 +21,7 @@ from nova_bench.types import Metric
 
 Entry = dict[str, Any]
 
-COMPARISON_VERSION = 1
+COMPARISON_VERSION = 2
 """Raised whenever an unchanged pair of runs can give another number."""
 _NONE = Difference(
     None, None, None, None, None, None, 0, 0, "no sample has an answer of both that can be compared"

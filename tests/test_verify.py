@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from forged import Parts, forge
+from forged import Parts, forge, parts_of
 from running import make_set, nova, settings
 from submissions import run, submitted, write_adapter
 
@@ -261,6 +261,43 @@ def test_every_number_of_report_entry_and_rows_is_looked_at(home: Home, tmp_path
             home.verify(forge(home.boxes, tmp_path / "forged.zip", change), data=False)["status"]
             == "rejected"
         ), path
+
+
+def test_every_key_of_the_pairing_is_looked_at(home: Home, tmp_path: Path) -> None:
+    honest = parts_of(home.words)["pairing.json"]
+    changes: dict[str, Any] = {
+        "metric": "top5(normalised)",
+        "signature": "0" * 12,
+        "lines": "0" * 16,
+        "kind": "resampled",
+        "value": honest["value"] + 1e-6,
+        "clusters": honest["clusters"] + 1,
+        "silent": [0],
+        "prints": f"{int(honest['prints'][0], 16) ^ 1:x}{honest['prints'][1:]}",
+    }
+    assert {*changes, "numbers"} == {*honest}
+    for key, value in changes.items():
+
+        def change(parts: Parts, key: str = key, value: Any = value) -> None:
+            assert parts["pairing.json"][key] != value
+            parts["pairing.json"][key] = value
+
+        found = home.verify(forge(home.words, tmp_path / "forged.zip", change), data=False)
+        assert found["status"] == "rejected"
+        assert any(reason.startswith(f"pairing.json/{key} ") for reason in found["reasons"])
+
+    def left_out(parts: Parts) -> None:
+        del parts["pairing.json"]
+
+    found = home.verify(forge(home.words, tmp_path / "forged.zip", left_out), data=False)
+    assert found["reasons"] == ["pairing.json is missing, and its rows give one"]
+
+    def noise(parts: Parts) -> None:
+        """What another processor makes of the last digit."""
+        numbers = parts["pairing.json"]["numbers"]
+        parts["pairing.json"]["numbers"] = [number * (1 + 1e-13) for number in numbers]
+
+    assert home.verify(forge(home.words, tmp_path / "forged.zip", noise), data=False)["reasons"] == []
 
 
 def test_data_set_that_is_another_is_told_as_such(home: Home, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from nova_bench.board.differences import same_number
 from nova_bench.board.rows_file import masked
 from nova_bench.errors import BundleError
 from nova_bench.judged_rows import JudgedMetric, metric_name
@@ -116,41 +115,6 @@ def _lines(table: Table) -> str:
     named = zip(table.id.tolist(), table.repeat.tolist(), table.cluster.tolist(), strict=True)
     content = json.dumps([[str(name), repeat, str(case)] for name, repeat, case in named])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def entry_pairing(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the pairing of an entry that fits its schema, after a look at whether it is of the entry's headline number.
-
-    Whether its numbers are those of the rows only `nova_bench.board.verify` can tell.
-
-    Args:
-        entry: A stranger's.
-
-    Returns:
-        None where the entry has none.
-
-    Raises:
-        BundleError: It contradicts itself, or the entry.
-    """
-    pairing: Mapping[str, Any] | None = entry["pairing"]
-    if pairing is None:
-        return None
-    fault = pairing_fault(pairing)
-    headline = entry["task"]["headline"]
-    names = {headline, *(metric_name(headline, judge["name"]) for judge in entry["judges"])}
-    cells = [one for one in entry["cells"] if one["slice"] == "all" and one["metric"] == pairing["metric"]]
-    cell = cells[0] if cells and pairing["metric"] in names else None
-    if fault is None and (cell is None or cell["signature"] != pairing["signature"]):
-        fault = f"it is of metric {pairing['metric'][:100]} and signature {pairing['signature']}, expected those of the headline {headline[:100]}"
-    elif fault is None and cell is not None and not _is_number(cell["value"], pairing["value"]):
-        fault = f"its value is {pairing['value']}, expected the headline's, {cell['value']}"
-    if fault is not None:
-        raise BundleError(f"pairing: {fault}; make the entry anew with `nova-bench submit`")
-    return pairing
-
-
-def _is_number(stated: float | None, found: float) -> bool:
-    return stated is not None and same_number(stated, found)
 
 
 def stored_differences(

@@ -78,6 +78,7 @@ const Grid = (() => {
       if (at !== undefined && ordered) ordered(columns[at], way);
     });
     grid.on("draw", () => drawn && drawn(grid));
+    grid.on("page", () => place.scrollTo(0, 0));
     if (drawn) drawn(grid);
     return grid;
   }
