@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import hashlib
 import json
 import random
 import shlex
@@ -297,6 +298,7 @@ def _record(entry: Path, pattern: dict[str, Any], name: str, status: str) -> Non
         "schema_version": 1,
         "kind": "verification",
         "entry": "/".join(entry.parts[-3:]),
+        "entry_sha256": hashlib.sha256(entry.read_bytes()).hexdigest(),
         "bundle": {"file": pattern["bundle"]["file"], "sha256": pattern["bundle"]["sha256"]},
         "status": status,
         "reasons": ["rows.jsonl: 1 line of 240 is not that of its answer"] if status == "rejected" else [],

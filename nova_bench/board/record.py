@@ -1,15 +1,17 @@
-"""A verification as a file beside the entries, for pages: what was found, when, with which nova_bench, of exactly which bundle."""
+"""A verification as a file beside the entries, for pages: what was found, when, with which nova_bench, of exactly which bundle and entry."""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nova_bench import __version__
 from nova_bench.board import layout
-from nova_bench.errors import UsageError
+from nova_bench.board.zip_reader import read_regular
+from nova_bench.errors import BundleError, UsageError
 from nova_bench.runlog import write_json
 
 VERIFICATIONS = "verifications"
@@ -61,6 +63,7 @@ def write_record(entry: Path, result: Mapping[str, Any]) -> Path:
         "schema_version": RECORD_VERSION,
         "kind": "verification",
         "entry": "/".join(entry.parts[-3:]),
+        "entry_sha256": _sha256(entry),
         "bundle": {"file": layout.bundle_of(entry).name, "sha256": result["sha256"]},
         **{key: result[key] for key in kept},
         "nova_bench": __version__,
@@ -68,3 +71,11 @@ def write_record(entry: Path, result: Mapping[str, Any]) -> Path:
     }
     write_json(path, record)
     return path
+
+
+def _sha256(entry: Path) -> str | None:
+    """Return the hash of an entry's file, without which a verified bundle would vouch for whatever the entry says later."""
+    try:
+        return hashlib.sha256(read_regular(entry, layout.MAX_DOCUMENT_BYTES)).hexdigest()
+    except BundleError:
+        return None

@@ -137,19 +137,23 @@ def _board(
 
 
 def _claimed(jobs: list[Job], made: list[Made]) -> Iterator[Path]:
-    """Yield entries whose model has another name than most in its folder: it could be named so as to lie there."""
+    """Yield entries whose model has not the name that owns its folder: it could be named so as to lie there.
+
+    A folder that some name only gets with a hash at its end is not that of whoever is called like the folder.
+    """
     names: dict[str, Counter[str]] = {}
     for one in made:
         for slug, (_, model) in one.models.items():
             names.setdefault(slug, Counter())[model["name"]] += 1
+    owner = {
+        slug: max(counts, key=lambda name: (name != slug, counts[name], name))
+        for slug, counts in names.items()
+    }
     for job, one in zip(jobs, made, strict=True):
         for path in job.files:
-            if path.parent.name in one.models:
-                counts = names[path.parent.name]
-                if one.models[path.parent.name][1]["name"] != max(
-                    counts, key=lambda name: (counts[name], name)
-                ):
-                    yield path
+            slug = path.parent.name
+            if slug in one.models and one.models[slug][1]["name"] != owner[slug]:
+                yield path
 
 
 def _models(made: list[Made]) -> tuple[dict[str, dict[str, Any]], str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -23,6 +24,11 @@ MAX_ENTRY_BYTES = 1 << 24
 MAX_RECORD_BYTES = 1 << 20
 MAX_METRICS = 300
 """Of one entry; each becomes a column."""
+
+_LARGEST = 1e15
+"""Of any number that is shown: sums and axes of larger ones overflow."""
+_SLACK = 1e-9
+"""How far a number may lie outside its metric's range, as a part of that: rounding."""
 
 _SIZE = re.compile(
     r"(?<![0-9a-z.,])(\d{1,5}(?:\.\d{1,3})?)[ -]?(b|bn|billion|m|million)(?![a-z0-9])", re.IGNORECASE
@@ -62,7 +68,7 @@ def read_record(board: Path, path: Path, entry: Entry, *, is_synthetic: bool) ->
         is_synthetic: Whether it lies among those of made-up data.
 
     Raises:
-        BundleError: The record cannot be read, or is of another bundle.
+        BundleError: The record cannot be read, or is of another bundle or another entry.
     """
     place = "/".join(path.parts[-3:])
     file = board.joinpath(VERIFICATIONS, *([layout.SYNTHETIC] if is_synthetic else []), *path.parts[-2:])
@@ -77,7 +83,17 @@ def read_record(board: Path, path: Path, entry: Entry, *, is_synthetic: bool) ->
         raise BundleError(
             "the record is of another bundle; verify the entry again with `nova-bench verify --record`"
         )
+    # A bundle that was rejected is not cleared by another text of its entry.
+    is_same = record["status"] == "rejected" or record["entry_sha256"] == _sha256(path)
+    if not is_same:
+        raise BundleError(
+            "the entry is not the one that was verified; verify it again with `nova-bench verify --record`"
+        )
     return record
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_regular(path, MAX_ENTRY_BYTES)).hexdigest()
 
 
 @lru_cache(maxsize=4096)
@@ -148,6 +164,7 @@ def _faults(entry: Entry, path: Path, is_synthetic: bool, protocols: Protocols) 
         seen.add(key)
     if (headline_of(entry), "all") not in seen:
         yield f"no cell of its headline {task['headline'][:100]!r} on all samples"
+    yield from _range_faults(entry)
     for name, signature in signatures.items():
         yield from _signature_faults(name, signature, task, data, protocols)
     yield from command_faults(entry["reproduce"], task["spelling"])
@@ -155,6 +172,27 @@ def _faults(entry: Entry, path: Path, is_synthetic: bool, protocols: Protocols) 
         yield from other_run(entry["reproduce"], entry)
     except (AttributeError, KeyError, TypeError):  # no schema says what a judge's identity consists of
         yield "the identity of a judge has another form than runs have"
+
+
+def _range_faults(entry: Entry) -> Iterator[str]:
+    """Yield numbers that lie outside their metric's range: they would stand first, and no bar could show the others beside them."""
+    bounds = {}
+    for name, metric in entry["metrics"].items():
+        if metric["range"] is not None:
+            low, high = metric["range"]
+            if not -_LARGEST < low < high < _LARGEST:
+                yield f"the range of {name[:100]!r} is [{low:g}, {high:g}]"
+            slack = _SLACK * (high - low)
+            bounds[name] = low - slack, high + slack
+    groups = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
+    numbers = [(cell["metric"], cell) for cell in entry["cells"]]
+    numbers += [(one["metric"], part) for one in groups for part in (one["overall"], *one["groups"].values())]
+    for name, part in numbers:
+        low, high = bounds.get(name, (-_LARGEST, _LARGEST))
+        for key in ("value", "low", "high"):
+            if part[key] is not None and not low <= part[key] <= high:
+                yield f"a number of {name[:100]!r} is {part[key]:g}, outside the metric's range"
+                return
 
 
 def _signature_faults(

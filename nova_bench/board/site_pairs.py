@@ -29,11 +29,13 @@ class Paired:
         slug: Of its model.
         pairing: Of the entry, checked.
         counts: Whether it takes part in ranks: a rejected entry does not.
+        trust: 2 verified, 1 consistent, 0 not checked.
     """
 
     slug: str
     pairing: Pairing
     counts: bool
+    trust: int = 0
 
 
 def checked(pairing: Pairing | None, cell: Mapping[str, Any]) -> Pairing | None:
@@ -82,17 +84,20 @@ def pair(
     groups: dict[tuple[Any, ...], list[Paired]] = {}
     for one in found:
         own = one.pairing
-        size = own["clusters"], len(own["numbers"])
-        groups.setdefault((own["signature"], own["lines"], own["kind"], *size), []).append(one)
+        key = own["signature"], own["lines"], own["kind"], own["clusters"], len(own["numbers"])
+        groups.setdefault(key, []).append(one)
     made: dict[str, dict[str, int]] = {}
-    largest: dict[str, int] = {}
+    largest: dict[str, tuple[int, int, int]] = {}
     for (signature, *_), members in groups.items():
         ranked = _group(members, task, data, higher_is_better, range)
-        # Of one protocol the lines may differ, as judges leave out different ones: only one group of those is ranked.
-        if len(ranked) > largest.get(signature, 0):
+        # Of one protocol the lines may differ, as judges leave out different ones: only one group of those is ranked. It is not for entries
+        # that nobody checked to be many and so take the ranks of others.
+        trusts = [one.trust for one in members if one.slug in ranked]
+        size = sum(trust > 1 for trust in trusts), sum(trust > 0 for trust in trusts), len(trusts)
+        if size > largest.get(signature, (0, 0, 0)):
             of_signature = {one.slug for one in found if one.pairing["signature"] == signature}
             made = {slug: rank for slug, rank in made.items() if slug not in of_signature} | ranked
-            largest[signature] = len(ranked)
+            largest[signature] = size
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from nova_bench.board.site_files import compact, script, write
 from nova_bench.errors import BundleError
 
 _DIFFERS_LIMIT = 300
+_TRUST = {"verified": 2, "consistent": 1, None: 0, "rejected": -1}
+"""How much an entry's verification weighs where entries disagree on what a task is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     read.texts.append(text)
     read.packed.append(packed)
     if pairing is not None:
-        read.paired.append(site_pairs.Paired(slug, pairing, not is_rejected))
+        read.paired.append(site_pairs.Paired(slug, pairing, not is_rejected, _TRUST[row["status"]]))
     read.heads.append(head)
     read.models[slug] = row["date"] or "", site_cells.model_of(entry)
     read.attributes.update(dict.fromkeys(each["attribute"] for each in compared))
@@ -151,11 +153,14 @@ def _take(job: Job, path: Path, read: _Read) -> None:
 
 def _written(job: Job, read: _Read) -> Made:
     rows, heads = read.rows, read.heads
-    # A rejected entry is shown, and has no say in what the task is.
-    voters = [i for i, row in enumerate(rows) if row["status"] != "rejected"] or list(range(len(rows)))
+
+    def voters(among: Sequence[int]) -> list[int]:
+        """Return who has a say in what a task or a metric is: checked entries, else those that nobody checked, else rejected ones."""
+        best = max(min(_TRUST[rows[i]["status"]], 1) for i in among)
+        return [i for i in among if min(_TRUST[rows[i]["status"]], 1) == best]
 
     def by_most(value: Callable[[int], Any]) -> Any:
-        return _most([(value(i), rows[i]["date"] or "") for i in voters])
+        return _most([(value(i), rows[i]["date"] or "") for i in voters(range(len(rows)))])
 
     task = by_most(lambda i: heads[i]["task"])
     task["slug"] = slug = layout.slug(task["spelling"])
@@ -164,18 +169,22 @@ def _written(job: Job, read: _Read) -> Made:
     protocols: list[dict[str, Any]] = []
     main: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        has = [i for i in voters if name in rows[i]["cells"]]
-        told = has or [i for i, row in enumerate(rows) if name in row["cells"]]
-        if not told:
+        has = [i for i, row in enumerate(rows) if name in row["cells"]]
+        if not has:
             continue
-        listed = _protocols(name, [(rows[i]["cells"][name]["id"], rows[i]["date"] or "") for i in told], read)
+        counted = [i for i in has if rows[i]["status"] != "rejected"] or has
+        used = [
+            (rows[i]["cells"][name]["id"], rows[i]["date"] or "", _TRUST[rows[i]["status"]] > 0)
+            for i in counted
+        ]
+        listed = _protocols(name, used, read)
         rest = {row["cells"][name]["id"] for row in rows if name in row["cells"]} - {
             one["id"] for one in listed
         }
         main[name] = listed[0]["id"]
         protocols += listed
         protocols += [{**_protocol(name, one, main[name], read), "n": 0} for one in sorted(rest)]
-        about = _most([(heads[i]["metrics"][name], rows[i]["date"] or "") for i in told])
+        about = _most([(heads[i]["metrics"][name], rows[i]["date"] or "") for i in voters(has)])
         judge = read.protocols[main[name]][0].get("judge")
         metrics[name] = {
             "name": name,
@@ -287,11 +296,15 @@ def _most(values: Iterable[tuple[Any, str]]) -> Any:
     return max(found, key=lambda one: (one[1], one[2]))[0]
 
 
-def _protocols(name: str, used: list[tuple[str, str]], read: _Read) -> list[dict[str, Any]]:
-    """Return a metric's protocols, the main one first, each with how many rows have it and what differs from the main one."""
-    counts = Counter(one for one, _ in used)
-    newest = {one: max(date for other, date in used if other == one) for one in counts}
-    order = sorted(counts, key=lambda one: (counts[one], newest[one], one), reverse=True)
+def _protocols(name: str, used: list[tuple[str, str, bool]], read: _Read) -> list[dict[str, Any]]:
+    """Return a metric's protocols, each with how many rows have it and what differs from the main one.
+
+    The main one, that of the most checked entries and then of the most, is first: entries that nobody checked could be any number.
+    """
+    counts = Counter(one for one, _, _ in used)
+    checked = Counter(one for one, _, is_checked in used if is_checked)
+    newest = {one: max(date for other, date, _ in used if other == one) for one in counts}
+    order = sorted(counts, key=lambda one: (checked[one], counts[one], newest[one], one), reverse=True)
     return [{**_protocol(name, one, order[0], read), "n": counts[one]} for one in order]
 
 
