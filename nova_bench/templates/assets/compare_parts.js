@@ -115,7 +115,7 @@ const compareParts = (() => {
     return scroll("Cells of both models", h("table", { class: "cells" }, h("caption", {}, caption),
       h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, byMetric ? "metric" : "slice"),
         h("th", { scope: "col" }, h("span", { class: "key a" }, plots.mark(0), "A")), h("th", { scope: "col" }, h("span", { class: "key b" }, plots.mark(1), "B")),
-        domain ? h("th", { scope: "col", class: "ends" }, h("span", {}, number(domain[0], decimals)), h("span", {}, number(domain[1], decimals))) : h("th", { scope: "col", class: "text" }, "95% intervals"),
+        domain ? h("th", { scope: "col", class: "ends" }, [0, 1].map((at) => h("span", {}, number(domain[at], Number.isInteger(domain[at]) ? 0 : decimals)))) : h("th", { scope: "col", class: "text" }, "95% intervals"),
         byMetric ? h("th", { scope: "col" }, "axis") : null, h("th", { scope: "col" }, "n"), h("th", { scope: "col", class: "text" }, "note"))),
       h("tbody", {}, rows.map(line))));
   }
