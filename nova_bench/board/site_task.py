@@ -225,6 +225,7 @@ def _written(job: Job, read: _Read) -> Made:
             "slug": slug,
             "spelling": task["spelling"],
             "headline": headline,
+            **{key: metrics[headline][key] for key in ("higher_is_better", "range")},
             "n": len(rows),
             "attributes": list(read.attributes),
             "fairness_metrics": fairness,
@@ -235,6 +236,7 @@ def _written(job: Job, read: _Read) -> Made:
             row["model"]: {
                 **{key: row["cells"][headline][key] for key in ("v", "id", "n_failed")},
                 "rank": row["rank"],
+                "status": row["status"],
             }
             for row in rows
             if headline in row["cells"]

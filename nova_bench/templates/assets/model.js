@@ -127,7 +127,7 @@
           h("td", {}, found && found.cell.n_failed ? h("span", { class: "sign", title: `${count(found.cell.n_failed)} failed, so this number is not final` }, "▲") : "", h("strong", {}, number(found && found.cell.v[0], decimals))),
           h("td", { class: "text ci" }, found ? interval(found.cell.v, decimals) || NONE : NONE),
           h("td", { class: "bars" }, found && range ? bar(found.cell.v, range) : ""),
-          h("td", {}, rankWords(found && found.cell.rank)),
+          h("td", {}, found && found.cell.status === "rejected" ? badge("rejected") : rankWords(found && found.cell.rank)),
           h("td", { class: "text" }, h("a", { href: address("index.html", { task: one }) }, "table", h("span", { class: "unseen" }, ` of ${text(spelling(one), 60)}`))));
       }))));
   }
