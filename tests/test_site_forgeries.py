@@ -154,6 +154,28 @@ def test_number_beyond_all_axes_is_left_out_where_a_metric_has_no_range(board: P
         read_entry(add(board, entry), is_synthetic=True, protocols={})
 
 
+def test_states_have_to_be_those_of_all_answers(board: Path) -> None:
+    entry = json.loads(own(board).read_text())
+    entry["counts"]["states"]["refused"] += 1000
+    with pytest.raises(BundleError, match="states of"):
+        read_entry(add(board, entry), is_synthetic=True, protocols={})
+
+
+def test_costs_below_nothing_and_long_texts_of_metrics_are_not_shown(board: Path) -> None:
+    entry = json.loads(own(board).read_text())
+    entry["usage"]["model"] |= {"cost_usd": -5, "seconds": 1e300}
+    name = next(reversed(entry["metrics"]))
+    extra = seal({**next(iter(entry["signatures"].values()))["protocol"], "metric": "own"}, {})
+    entry["signatures"][extra["id"]] = extra
+    entry["metrics"]["own"] = {**entry["metrics"][name], "about": "x" * 20_000}
+    entry["cells"].append({**entry["cells"][0], "metric": "own", "signature": extra["id"], "slice": "all"})
+    add(board, entry)
+    table, _ = built(board)
+    usage = rows(table)[slug("acme:medvlm-000")]["usage"]
+    assert (usage["cost_usd"], usage["seconds"]) == (None, None)
+    assert len(next(one for one in table["metrics"] if one["name"] == "own")["about"]) == 500
+
+
 @pytest.mark.browser
 def test_rejected_entry_is_marked_and_last_in_a_suite(board: Path) -> None:
     record = record_path(own(board))

@@ -128,7 +128,8 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     settings = None if entry["fairness"] is None else entry["fairness"]["settings"]
     head = {
         "task": {**entry["task"], "headline": headline},
-        **{key: entry[key] for key in ("data", "caution", "metrics")},
+        **{key: entry[key] for key in ("data", "caution")},
+        "metrics": site_cells.metrics_of(entry),
         "settings": settings,
     }
     if read.heads and head == read.heads[-1]:
