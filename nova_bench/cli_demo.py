@@ -56,7 +56,7 @@ def _demo(parsed: argparse.Namespace) -> int:
     page = write(fair, out / "fairness")[0]
     compared = compare(runs, metrics=sorted({run.plan.task.headline for run in runs}), by="none")
     submitted, verified = _on_the_board(parsed, runs, board)
-    pages = _pages(runs, board, out / "view")
+    pages = _pages(runs, board if submitted["submitted"] else None, out / "view")
     further = {
         "fairness": fair,
         "comparison": compared,
@@ -79,7 +79,8 @@ def _demo(parsed: argparse.Namespace) -> int:
         )
         print(f"Bundles and entries: {board}. Fairness by all attributes, as a page: {page}")
         print(f"Every sample of {_LOOKED_AT} by both baselines, in a browser: {pages['view']}")
-        print(f"The leaderboard's pages: {pages['leaderboard']}")
+        if pages["leaderboard"]:
+            print(f"The leaderboard's pages: {pages['leaderboard']}")
     is_rejected = any(result["status"] == "rejected" for result in verified["results"])
     return INCOMPLETE if submitted["refused"] or is_rejected else code
 
@@ -114,8 +115,8 @@ def _on_the_board(
     return submitted, verify(bundles, record=True, settings=settings)
 
 
-def _pages(runs: Sequence[Run], board: Path, view_folder: Path) -> dict[str, str]:
-    """Write the leaderboard's pages and the viewer of a task's runs, and return where they begin."""
+def _pages(runs: Sequence[Run], board: Path | None, view_folder: Path) -> dict[str, str | None]:
+    """Write the viewer of a task's runs and the pages of a leaderboard, where there is one, and return where they begin."""
     from nova_bench.board.layout import SYNTHETIC
     from nova_bench.board.site import build_leaderboard
     from nova_bench.viewer.view import view
@@ -123,5 +124,7 @@ def _pages(runs: Sequence[Run], board: Path, view_folder: Path) -> dict[str, str
     print("nova-bench: writes the pages", file=sys.stderr)
     looked_at = [run for run in runs if run.plan.spelling == _LOOKED_AT]
     seen = view(looked_at[0], looked_at[1], out=view_folder)
+    if board is None:
+        return {"view": seen["page"], "leaderboard": None}
     built = build_leaderboard(board)
-    return {"leaderboard": str(Path(built["out"]) / SYNTHETIC / "index.html"), "view": seen["page"]}
+    return {"view": seen["page"], "leaderboard": str(Path(built["out"]) / SYNTHETIC / "index.html")}

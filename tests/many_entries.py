@@ -82,6 +82,7 @@ def many_entries(
     attributes: int = 4,
     hostile: bool = False,
     is_synthetic: bool = True,
+    indent: int | None = None,
     seed: int = 0,
 ) -> list[str]:
     """Write a board below ``synthetic/`` (or ``entries/``), and return the models' names.
@@ -93,6 +94,7 @@ def many_entries(
         attributes: Of the fairness of every task.
         hostile: Whether the first models are named, and described, to break a page.
         is_synthetic: Whether the data are called made up.
+        indent: Of the JSON; real entries have 1, which takes longer to write.
         seed: Of the numbers.
     """
     read = [
@@ -111,8 +113,8 @@ def many_entries(
         rng = random.Random(seed)
         skills = [(rng.random(), rng.randrange(1 << 30)) for _ in names]
         templates = [
-            _template(pattern, variation, random.Random(f"{seed} {t} {variation}"))
-            for variation in range(_VARIATIONS)
+            _template(pattern, variation, random.Random(f"{seed} {t} {variation}"), indent)
+            for variation in range(min(_VARIATIONS, len(names)))
         ]
         for i, (name, (skill, own)) in enumerate(zip(names, skills, strict=True)):
             card = HOSTILE_CARDS[i % len(HOSTILE_CARDS)] if hostile and i < 2 * len(HOSTILE_CARDS) else None
@@ -169,7 +171,7 @@ def _sign(entry: dict[str, Any], protocol: dict[str, Any], provenance: dict[str,
     return str(signature["id"])
 
 
-def _template(pattern: dict[str, Any], variation: int, rng: random.Random) -> str:
+def _template(pattern: dict[str, Any], variation: int, rng: random.Random, indent: int | None) -> str:
     """Return a pattern as text with other numbers, and with marks where each model has its own."""
     made = copy.deepcopy(pattern)
     if variation == _VARIATIONS - 1:  # another protocol
@@ -205,7 +207,7 @@ def _template(pattern: dict[str, Any], variation: int, rng: random.Random) -> st
     made["dates"]["last_start"] = _DATE
     if made["pairing"]:
         made["pairing"] |= {"value": _VALUE, "numbers": _NUMBERS, "prints": _PRINTS}
-    return json.dumps(made, indent=1, ensure_ascii=False)
+    return json.dumps(made, indent=indent, ensure_ascii=False)
 
 
 def _headline(entry: dict[str, Any]) -> str:

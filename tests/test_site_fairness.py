@@ -59,12 +59,12 @@ def fairness(board: Path) -> Path:
 
 def ready(page: Page) -> None:
     page.wait_for_function(
-        "!document.querySelector('[aria-busy]') && document.querySelector('#shown').children.length"
+        "() => !document.querySelector('[aria-busy]') && document.querySelector('#shown').children.length"
     )
 
 
 def read(page: Page, key: str) -> Any:
-    return page.evaluate("key => load(key)", key)
+    return json.loads(page.evaluate("key => load(key).then(JSON.stringify)", key))
 
 
 def place(**chosen: str) -> str:
@@ -78,6 +78,18 @@ def rows_of(page: Page, attribute: str = "race") -> list[dict[str, Any]]:
 def main_id(rows: list[dict[str, Any]]) -> str:
     ids = [row["id"] for row in rows if not row["rejected"]]
     return max(set(ids), key=ids.count)
+
+
+def counted(page: Page, attribute: str = "race") -> list[dict[str, Any]]:
+    """Return the rows that are compared: those of the protocol of the most models, without rejected ones."""
+    rows = rows_of(page, attribute)
+    return [row for row in rows if row["id"] == main_id(rows) and not row["rejected"]]
+
+
+def choose(page: Page, *models: str, by: str = "race") -> None:
+    page.evaluate("place => { location.hash = place; }", place(by=by, models=" ".join(models)))
+    page.wait_for_function("n => document.querySelectorAll('.chip').length === n", arg=len(models))
+    ready(page)
 
 
 def chips(page: Page) -> list[str]:
@@ -110,10 +122,8 @@ def test_page_opens(chromium: Browser, fairness: Path, size: tuple[int, int], sc
 def test_numbers_are_those_of_the_entries(chromium: Browser, board: Path, fairness: Path) -> None:
     with opened(chromium, fairness, place(by="gender")) as (page, _):
         ready(page)
-        rows = rows_of(page, "gender")
-        row = next(one for one in rows if one["id"] == main_id(rows) and not one["rejected"])
-        page.evaluate("place => { location.hash = place; }", place(by="gender", models=row["model"]))
-        page.wait_for_function("document.querySelectorAll('.chip').length === 1")
+        row = counted(page, "gender")[0]
+        choose(page, row["model"], by="gender")
         entry = json.loads((board / "synthetic" / row["model"] / f"{TASK}.json").read_text())
         (compared,) = (
             one
@@ -143,6 +153,30 @@ def test_numbers_are_those_of_the_entries(chromium: Browser, board: Path, fairne
         assert compared["sentence"][:60] in page.inner_text(".said")
 
 
+def test_points_of_the_forest_lie_at_their_values(chromium: Browser, fairness: Path) -> None:
+    with opened(chromium, fairness, place(by="gender")) as (page, _):
+        ready(page)
+        row = counted(page, "gender")[0]
+        choose(page, row["model"], by="gender")
+        cells = [*row["groups"].values(), *([row["unknown"]] if row["unknown"] else []), row["overall"]]
+        values = [cell["v"][0] for cell in cells if cell["v"][0] is not None]
+        places = page.locator("figure.forest path[transform^=translate]").evaluate_all(
+            "all => all.map(one => { const box = one.getBoundingClientRect(); return (box.left + box.right) / 2; })"
+        )
+        assert len(places) == len(values) > 2
+        scale = (max(places) - min(places)) / (max(values) - min(values))
+        assert scale > 0
+        expected = [min(places) + scale * (value - min(values)) for value in values]
+        assert sorted(places) == pytest.approx(sorted(expected), abs=1.0)
+        lines = page.locator("figure.forest line[x1]").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect()).filter(box => box.height < 1).map(box => [box.left, box.right])"
+        )
+        spans = [cell["v"][1:] for cell in cells if cell["v"][1] is not None]
+        for low, high in spans:
+            wanted = [min(places) + scale * (limit - min(values)) for limit in (low, high)]
+            assert any(line == pytest.approx(wanted, abs=1.5) for line in lines)
+
+
 def test_groups_under_the_minimum_are_grey_and_named(chromium: Browser, fairness: Path) -> None:
     with opened(chromium, fairness, place(by="language")) as (page, _):
         ready(page)
@@ -163,10 +197,10 @@ def test_choices_stand_in_the_address_and_back_undoes_them(chromium: Browser, fa
         ready(page)
         before = page.inner_text("#shown h2 >> nth=0")
         page.select_option("#task", TASK)
-        page.wait_for_function("location.hash.includes('fmbench_vqa')")
+        page.wait_for_function("() => location.hash.includes('fmbench_vqa')")
         page.focus("#by")
         page.select_option("#by", "gender")
-        page.wait_for_function("document.querySelector('#shown h2').textContent.endsWith('by gender')")
+        page.wait_for_function("() => document.querySelector('#shown h2').textContent.endsWith('by gender')")
         assert page.evaluate("document.activeElement.id") == "by"
         page.go_back()
         page.go_back()
@@ -179,7 +213,12 @@ def test_models_are_searched_added_and_removed_by_keyboard(chromium: Browser, fa
         ready(page)
         assert len(chips(page)) == 4
         field = page.get_by_role("combobox", name="Models side by side")
-        field.focus()
+        field.fill("no such model")
+        assert page.locator(".pop .more").inner_text() == "No model of this name has results here."
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
+        assert page.locator(".pop").is_hidden()
+        assert field.get_attribute("aria-expanded") == "false"
         page.keyboard.type("medvlm 01")
         options = page.get_by_role("option", name=re.compile("Acme MedVLM 01"))
         assert options.count() > 2
@@ -205,34 +244,17 @@ def test_models_are_searched_added_and_removed_by_keyboard(chromium: Browser, fa
         assert field.is_disabled()
         first = chips(page)[0]
         page.locator(".chip .remove").first.press("Enter")
-        page.wait_for_function("document.querySelectorAll('.chip').length === 5")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 5")
         assert first not in chips(page)
         assert len(models_in_address(page)) == 5
         assert said == []
-
-
-def test_search_without_a_hit_says_so(chromium: Browser, fairness: Path) -> None:
-    with opened(chromium, fairness, place()) as (page, _):
-        ready(page)
-        field = page.get_by_role("combobox", name="Models side by side")
-        field.fill("no such model")
-        assert page.locator(".pop .more").inner_text() == "No model of this name has results here."
-        assert field.get_attribute("aria-expanded") == "false"
-        page.keyboard.press("Enter")
-        page.keyboard.press("Escape")
-        assert page.locator(".pop").is_hidden()
-        assert len(chips(page)) == 4
 
 
 def test_scatter_has_every_comparable_model_and_keys_go_through_it(chromium: Browser, fairness: Path) -> None:
     with opened(chromium, fairness, place()) as (page, said):
         ready(page)
         rows = rows_of(page)
-        drawn = [
-            one
-            for one in rows
-            if one["id"] == main_id(rows) and not one["rejected"] and one["fap"]["v"][0] is not None
-        ]
+        drawn = [one for one in counted(page) if one["fap"]["v"][0] is not None]
         options = page.locator(".spots [role=option]")
         assert options.count() == len(drawn) < len(rows)
         page.locator(".spots").focus()
@@ -248,7 +270,7 @@ def test_scatter_has_every_comparable_model_and_keys_go_through_it(chromium: Bro
         page.keyboard.press("Home")
         top = page.locator(".scatter").evaluate("one => one.getBoundingClientRect().top")
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelectorAll('.chip').length === 5")
+        page.wait_for_function("() => document.querySelectorAll('.chip').length === 5")
         assert page.evaluate("document.activeElement.className") == "spots"
         assert page.locator(".spots [aria-selected=true]").count() == 5
         assert page.locator(".scatter").evaluate("one => one.getBoundingClientRect().top") == pytest.approx(
@@ -273,7 +295,7 @@ def test_pointing_says_which_model_it_is(chromium: Browser, fairness: Path) -> N
 def test_table_stands_for_the_scatter(chromium: Browser, fairness: Path) -> None:
     with opened(chromium, fairness, place()) as (page, _):
         ready(page)
-        rows = [one for one in rows_of(page) if one["id"] == main_id(rows_of(page)) and not one["rejected"]]
+        rows = counted(page)
         page.get_by_text(f"All {len(rows)} models as a table").click()
         table = page.get_by_role("table", name=re.compile("All models, by name"))
         assert table.locator("tbody tr").count() == len(rows)
@@ -287,11 +309,9 @@ def test_another_protocol_is_kept_apart_and_says_what_differs(chromium: Browser,
     with opened(chromium, fairness, place()) as (page, said):
         ready(page)
         rows = rows_of(page)
-        one = next(row["model"] for row in rows if row["id"] == main_id(rows) and not row["rejected"])
+        one = counted(page)[0]["model"]
         other = next(row["model"] for row in rows if row["id"] != main_id(rows))
-        page.evaluate("place => { location.hash = place; }", place(models=f"{one} {other}"))
-        page.wait_for_function("document.querySelectorAll('.chip').length === 2")
-        ready(page)
+        choose(page, one, other)
         assert (
             page.locator("section:not(.apart) > .scroll .groups thead th").count() == 4
         )  # one model's column
@@ -303,7 +323,7 @@ def test_another_protocol_is_kept_apart_and_says_what_differs(chromium: Browser,
         assert "limit: none in" in apart.locator(".differs").inner_text()
         assert "n=20,seed=0" in apart.locator(".differs").inner_text()
         page.select_option("#protocol", next(row["id"] for row in rows if row["model"] == other))
-        page.wait_for_function("location.hash.includes('protocol=')")
+        page.wait_for_function("() => location.hash.includes('protocol=')")
         ready(page)
         assert page.locator(".spots [role=option]").count() == len(
             [row for row in rows if row["id"] != main_id(rows) and not row["rejected"]]
@@ -317,9 +337,7 @@ def test_rejected_entries_are_marked_and_have_no_say(chromium: Browser, fairness
         rows = rows_of(page)
         rejected = next(row for row in rows if row["rejected"] and row["id"] == main_id(rows))
         assert rejected["model"] not in page.content().split('id="models"')[0]
-        page.evaluate("place => { location.hash = place; }", place(models=rejected["model"]))
-        page.wait_for_function("document.querySelectorAll('.chip').length === 1")
-        ready(page)
+        choose(page, rejected["model"])
         assert page.locator(".groups thead .badge.rejected").count() == 1
         assert page.locator(".spots [aria-selected=true]").count() == 0
         assert "whose entry was rejected" in page.inner_text("#shown")
@@ -333,9 +351,7 @@ def test_hostile_names_stay_text(chromium: Browser, board: Path, fairness: Path)
         assert len(hostile) == len(HOSTILE_NAMES)
         grouped = next(row["model"] for row in rows_of(page) if any("<b>" in name for name in row["groups"]))
         for some in (hostile[:6], [*hostile[6:], grouped]):
-            page.evaluate("place => { location.hash = place; }", place(models=" ".join(some)))
-            page.wait_for_function("n => document.querySelectorAll('.chip').length === n", arg=len(some))
-            ready(page)
+            choose(page, *some)
             assert page.locator("main :is(img, script, iframe, b)").count() == 0
             assert "\u202e" not in page.inner_text("main")
             assert not too_wide(page)

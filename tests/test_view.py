@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -362,3 +363,16 @@ def test_all_text_of_the_page_itself_is_escaped(home: Path, near: Run) -> None:
     assert "<script>document" not in html
     assert "&lt;script&gt;document" in html
     assert "\u202e" not in html
+
+
+def test_the_documentation_names_every_option_and_its_commands_run(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "viewer.md").read_text()
+    said = nova(tmp_path, "view", "--help")
+    options = set(re.findall(r"--[a-z-]+", said.stdout)) - {"--help"}
+    assert options == set(re.findall(r"--[a-z-]+", text.split("```")[1]))
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    for line in blocks[1].splitlines():
+        ran = nova(tmp_path, *line.removeprefix("$ nova-bench ").split())
+        assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+    assert (tmp_path / "runs/symmetry/view/index.html").is_file()
+    assert len(viewed.index_of(tmp_path / "both")["runs"]) == 2

@@ -68,12 +68,18 @@ def opened(chromium: Browser) -> Iterator[Callable[..., Page]]:
     contexts = []
 
     def open_page(
-        folder: Path, chosen: str = "", size: tuple[int, int] = (1280, 800), scheme: Any = "light"
+        folder: Path,
+        chosen: str = "",
+        size: tuple[int, int] = (1280, 800),
+        scheme: Any = "light",
+        allowed: str = "\0",
     ) -> Page:
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
+        )
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
+        page.on("console", lambda message: said.append(message.text) if allowed not in message.text else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: said.append(dialog.message))
         page.on(
@@ -90,6 +96,15 @@ def opened(chromium: Browser) -> Iterator[Callable[..., Page]]:
     assert said == []
 
 
+def until(page: Page, expression: str) -> None:
+    """Wait until an expression is true; Playwright's own way of waiting needs what the page's policy refuses."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never came true: {expression}")
+
+
 def ids(page: Page) -> list[str]:
     found: list[str] = page.evaluate("view.shown.map((line) => view.index.lines.id[line])")
     return found
@@ -102,9 +117,16 @@ def looked_at(page: Page) -> str:
 # The look
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (900, 700), (390, 844)])
-@pytest.mark.parametrize("which", ["pair", "hostile"])
+@pytest.mark.parametrize(
+    ("which", "size", "scheme"),
+    [
+        ("pair", (1280, 800), "light"),
+        ("hostile", (1280, 800), "dark"),
+        ("pair", (390, 844), "dark"),
+        ("hostile", (390, 844), "light"),
+        ("pair", (900, 700), "light"),
+    ],
+)
 def test_page_fits_and_axe_finds_no_serious_fault(
     opened: Callable[..., Page],
     request: pytest.FixtureRequest,
@@ -122,7 +144,7 @@ def test_page_fits_and_axe_finds_no_serious_fault(
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
     assert dark is (scheme == "dark")
     page.evaluate(importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
-    found = page.evaluate("axe.run()")["violations"]
+    found = page.evaluate("axe.run({preload: false})")["violations"]
     assert [
         (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")
     ] == []
@@ -182,9 +204,9 @@ def test_keys_go_through_the_samples_and_the_address_follows(opened: Callable[..
     again = opened(pair, f"#sample={order[7]}")
     assert looked_at(again) == order[7]
     again.evaluate(f"location.hash = 'sample={order[3]}'")
-    again.wait_for_function(f"document.querySelector('#title').textContent === '{order[3]}'")
+    until(again, f"document.querySelector('#title').textContent === '{order[3]}'")
     again.go_back()
-    again.wait_for_function(f"document.querySelector('#title').textContent === '{order[7]}'")
+    until(again, f"document.querySelector('#title').textContent === '{order[7]}'")
 
 
 def test_each_set_of_boxes_goes_on_and_off(opened: Callable[..., Page], pair: Path) -> None:
@@ -253,37 +275,46 @@ def test_filters_and_orders_agree_with_the_numbers(opened: Callable[..., Page], 
     place = next(i for i, one in enumerate(index["numbers"]) if one["name"] == "best_iou")
     near, far = viewed.read(pair / "data" / "numbers" / f"{place}.js")
     page.select_option("#state", "unparsed")
-    page.wait_for_function("view.shown.length === 4")
+    until(page, "view.shown.length === 4")
     assert ids(page) == [
         name for i, name in enumerate(names) if 1 in (lines["states"][0][i], lines["states"][1][i])
     ]
     assert page.locator("#shown").inner_text() == "4 of 60 samples"
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("view.shown.length === 60")
+    until(page, "view.shown.length === 60")
     page.select_option("#by", str(place))
-    page.wait_for_function("view.chosen.by")
-    low = (
-        [name for _, _, name in sorted((value is None, value, i) for i, value in enumerate(near)) if True]
-        if False
-        else None
-    )
+    until(page, "view.chosen.by")
     known = [i for i in range(60) if near[i] is not None]
     expected = sorted(known, key=lambda i: near[i]) + [i for i in range(60) if near[i] is None]
-    page.wait_for_function(f"view.index.lines.id[view.shown[0]] === '{names[expected[0]]}'")
-    assert low is None
+    until(page, f"view.index.lines.id[view.shown[0]] === '{names[expected[0]]}'")
     assert ids(page) == [names[i] for i in expected]
     page.select_option("#order", "1down")
     expected = sorted(range(60), key=lambda i: -far[i])
-    page.wait_for_function(f"view.index.lines.id[view.shown[0]] === '{names[expected[0]]}'")
+    until(page, f"view.index.lines.id[view.shown[0]] === '{names[expected[0]]}'")
     assert ids(page) == [names[i] for i in expected]
     page.select_option("#other", "first")
     expected = [i for i in expected if near[i] is not None and near[i] > far[i]]
-    page.wait_for_function(f"view.shown.length === {len(expected)}")
+    until(page, f"view.shown.length === {len(expected)}")
     assert ids(page) == [names[i] for i in expected]
     link = page.url
     assert looked_at(page) == names[expected[0]]
     other = opened(pair, "#" + urlsplit(link).fragment)
     assert ids(other) == [names[i] for i in expected]
+
+
+def test_on_a_phone_the_list_lies_over_the_sample_until_one_is_chosen(
+    opened: Callable[..., Page], pair: Path
+) -> None:
+    page = opened(pair, size=(390, 844))
+    assert not page.locator("#rows").is_visible()
+    page.get_by_role("button", name="Samples").click()
+    assert page.locator("#close-list").evaluate("(one) => one === document.activeElement")
+    row = page.locator("#rows").get_by_role("option").nth(5)
+    name = row.locator(".name").inner_text()
+    row.click()
+    assert looked_at(page) == name
+    assert not page.locator("#rows").is_visible()
+    assert page.locator("#open-list").evaluate("(one) => one === document.activeElement")
 
 
 def test_groups_and_words_are_found(opened: Callable[..., Page], pair: Path) -> None:
@@ -293,13 +324,13 @@ def test_groups_and_words_are_found(opened: Callable[..., Page], pair: Path) -> 
     page.select_option("#slice", "flair=true")
     code = group["values"].index("true")
     expected = [name for name, one in zip(index["lines"]["id"], group["codes"], strict=True) if one == code]
-    page.wait_for_function(f"view.shown.length === {len(expected)}")
+    until(page, f"view.shown.length === {len(expected)}")
     assert ids(page) == expected
     page.fill("#search", expected[3])
-    page.wait_for_function("view.shown.length === 1")
+    until(page, "view.shown.length === 1")
     assert looked_at(page) == expected[3]
     page.fill("#search", "no such words")
-    page.wait_for_function("view.shown.length === 0")
+    until(page, "view.shown.length === 0")
     assert page.locator("#nothing").is_visible()
 
 
@@ -334,7 +365,7 @@ def test_hostile_names_and_answers_stay_text(opened: Callable[..., Page], hostil
     assert page.locator("script").count() == own
     assert "<script>document.title" in page.inner_text("#who")
     page.fill("#search", "onerror")
-    page.wait_for_function("view.chosen.q")
+    until(page, "view.chosen.q")
     assert len(ids(page)) > 0
 
 
@@ -353,16 +384,11 @@ def test_a_picture_that_has_gone_says_where_it_was(opened: Callable[..., Page], 
     nb.view(made, out=home / "gone view")
     for path in (data / "images").iterdir():
         path.unlink()
-    page = home / "gone view"
-    context_errors: list[str] = []
-    try:
-        shown = opened(page)
-    except AssertionError:
-        raise
+    shown = opened(home / "gone view", allowed="ERR_FILE_NOT_FOUND")
+    shown.wait_for_selector("#stage .missing")
     assert "It is expected at" in shown.locator("#stage .missing").inner_text()
     assert str(data) in shown.locator("#stage .missing").inner_text()
     assert shown.locator("#stage .truth .line").count() == 1
-    assert context_errors == []
 
 
 def test_gated_data_say_that_the_folder_is_private(opened: Callable[..., Page], home: Path) -> None:

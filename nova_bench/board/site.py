@@ -12,7 +12,7 @@ from typing import Any
 
 from nova_bench import __version__
 from nova_bench.board import layout, site_sheet
-from nova_bench.board.site_files import beside, compact, put_in_place, script, write
+from nova_bench.board.site_files import DOWNLOAD, beside, compact, put_in_place, script, write
 from nova_bench.board.site_pages import CAUTION, write_pages
 from nova_bench.board.site_task import Job, Made
 from nova_bench.board.site_workers import make_all
@@ -123,7 +123,7 @@ def _board(
     write(data / "board.js", script("board", compact(board_document)))
     tables = ",\n".join(one.table for one in whole)
     write(
-        root / "leaderboard.json",
+        root / DOWNLOAD,
         f'{compact({**about, "kind": "leaderboard", "models": models})[:-1]},"tasks":[\n{tables}\n]}}\n',
     )
     write(root / "leaderboard.csv", site_sheet.head() + "".join(one.sheet for one in whole))

@@ -20,6 +20,8 @@ from nova_bench.errors import UsageError
 
 LIST = "site-files.txt"
 """In the site's folder: what a build wrote there, so that the next one knows which files are its own."""
+DOWNLOAD = "leaderboard.json"
+"""All tables of a board, in its folder of the site."""
 
 _OURS = re.compile(
     r"(?:synthetic/)?(?:(?:index|fairness|model|compare)\.html|leaderboard\.(?:json|csv)|data/(?:[a-z0-9._+=@,-]+/){0,2}[a-z0-9._+=@,-]+\.js)"

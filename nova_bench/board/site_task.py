@@ -44,7 +44,7 @@ class Made:
         caution: Of the data.
         models: Model slug to what ``board.js`` says of it, and the day of the entry that says it.
         headline: Model slug to the headline's value, signature, rank and failures.
-        direction: The headline's ``higher_is_better`` and ``range``.
+        direction: The headline's ``higher_is_better``, ``range`` and main protocol.
         table: The table's JSON, for ``leaderboard.json``.
         sheet: Lines of ``leaderboard.csv``.
         left_out: What could not be used: ``entry`` and ``reason``.
@@ -242,7 +242,10 @@ def _written(job: Job, read: _Read) -> Made:
             for row in rows
             if headline in row["cells"]
         },
-        direction={key: metrics[headline][key] for key in ("higher_is_better", "range")},
+        direction={
+            **{key: metrics[headline][key] for key in ("higher_is_better", "range")},
+            "id": main[headline],
+        },
         table=f'{start},"rows":[\n{whole}\n]}}',
         sheet=site_sheet.lines(
             {**table, "rows": rows}, {slug: model for slug, (_, model) in read.models.items()}

@@ -19,6 +19,7 @@ from nova_bench.board.entry_check import entry_faults
 from nova_bench.board.recompute import Findings, check_rows
 from nova_bench.board.record import VERIFICATIONS, record_path, write_record
 from nova_bench.board.rerun import Rerun, ask_again
+from nova_bench.board.site_files import DOWNLOAD, LIST
 from nova_bench.errors import BundleError, NovaBenchError, UsageError
 from nova_bench.prepare import Settings
 from nova_bench.run import Run, open_run
@@ -115,7 +116,7 @@ def _targets(path: Path) -> Iterator[Target]:
         files = sorted(
             one
             for one in path.rglob("*")
-            if one.suffix in (".json", ".zip") and VERIFICATIONS not in one.parts
+            if one.suffix in (".json", ".zip") and VERIFICATIONS not in one.parts and not _is_of_site(one)
         )
         for bundle in dict.fromkeys(one.with_suffix(".zip") for one in files):
             yield from _targets(bundle if bundle.exists() else bundle.with_suffix(".json"))
@@ -128,6 +129,11 @@ def _targets(path: Path) -> Iterator[Target]:
         raise UsageError(f"{path} is no .zip, no .json and no folder; give what `nova-bench submit` wrote")
     if not path.exists() and not path.is_symlink():
         raise UsageError(f"{path} does not exist; give what `nova-bench submit` wrote")
+
+
+def _is_of_site(path: Path) -> bool:
+    """Return whether a file is what the pages of a leaderboard have for download: it may lie in the same folder, and is no entry."""
+    return path.name == DOWNLOAD and any((folder / LIST).is_file() for folder in path.parents[:2])
 
 
 def _verified(target: Target, data: str | None, rerun: Rerun | None, settings: Settings) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from nova_bench.run import Run
 from nova_bench.runlog import RunLog
 from nova_bench.types import Request, Response, Sample, Usage
 from nova_bench.viewer.pictures import Pictures
-from nova_bench.viewer.typeset import differs, row_of, typeset
+from nova_bench.viewer.typeset import differs, row_of, short, typeset
 from nova_bench.viewer.verdicts import Jury, jury_of
 
 
@@ -188,7 +188,7 @@ def _said(response: Response) -> dict[str, Any]:
         "reasoning": response.reasoning,
         "finish": response.finish,
         "model": response.model,
-        "seconds": response.seconds,
+        "seconds": None if response.seconds is None else short(response.seconds),
         "sent": [list(size) for size in response.image_sizes],
         "usage": {name: count for name, count in counts.items() if count is not None},
         "dropped": list(response.dropped),

@@ -35,6 +35,8 @@ def typeset(value: Any, truth: Any = None, *, boxes: bool = False) -> dict[str, 
     [[0, 0, 4, 4, 0.5, 'cyst', 0.5]]
     >>> typeset(Diagnosis("Glioma", ("Glioma", "Abscess")), "glioma")
     {'kind': 'diagnosis', 'candidates': ['Glioma', 'Abscess'], 'same': [True, False]}
+    >>> typeset({(1, 2): "left"})
+    {'kind': 'data', 'text': "{(1, 2): 'left'}"}
     """
     if value is None:
         return {"kind": "none"}
@@ -46,10 +48,14 @@ def typeset(value: Any, truth: Any = None, *, boxes: bool = False) -> dict[str, 
         return {"kind": "diagnosis", "candidates": list(value.candidates), "same": same}
     if _are_boxes(value) and (value or boxes):
         return {"kind": "boxes", "boxes": _boxes(value, truth if _are_boxes(truth) else ())}
-    return {
-        "kind": "data",
-        "text": json.dumps(value, indent=1, ensure_ascii=False, default=repr)[:OTHER_LIMIT],
-    }
+    return {"kind": "data", "text": _written(value)[:OTHER_LIMIT]}
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, indent=1, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):  # keys that are no texts, or a value that holds itself
+        return repr(value)
 
 
 def _are_boxes(value: Any) -> bool:

@@ -77,7 +77,18 @@ const compare = (() => {
     return null;
   }
 
-  /** Read as few suites as hold the tasks of both, and return Map task slug -> {info, cells by model}. */
+  /** Return the same of a task that is in no suite, from the two entries. */
+  async function fromEntries(chosen, task) {
+    const [first, second] = await Promise.all([chosen.a, chosen.b].map((slug) => load(`entries/${slug}/${task.slug}`)));
+    const cell = (file) => {
+      const found = compareParts.cellsOf(file).get(`${task.headline}\0all`);
+      return found ? { v: found.v, id: found.signature.id } : null;
+    };
+    const about = Object.hasOwn(first.entry.metrics, task.headline) ? first.entry.metrics[task.headline] : null;
+    return { info: { higher_is_better: about?.higher_is_better ?? true, range: about?.range ?? null }, a: cell(first), b: cell(second) };
+  }
+
+  /** Read as few suites as hold the tasks of both, and return Map task slug -> {info: direction and range, a: cell, b: cell}. */
   async function headlinesOf(chosen) {
     const left = new Set(chosen.tasks.map((task) => task.slug));
     const suites = [];
@@ -96,6 +107,7 @@ const compare = (() => {
         found.set(info.slug, { info, a: cell(chosen.a), b: cell(chosen.b) });
       }
     }
+    await Promise.all(chosen.tasks.filter((task) => !found.has(task.slug)).map(async (task) => found.set(task.slug, await fromEntries(chosen, task))));
     return found;
   }
 
@@ -134,7 +146,7 @@ const compare = (() => {
       ? [h("p", { class: "said" }, bdi(here.metric, 60), " of ", a(), " and ", b(), " cannot be compared: they were measured by different protocols."), compareParts.differences(apart)]
       : [h("p", { class: "said" }, compareWords.sentence(here.pair, here.metric, higher, a, b)), h("p", { class: "note" }, basis(here.pair))];
     return [
-      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said, h("p", { class: "note standing" }, [[a, first], [b, second]].map(([who, file]) => h("span", {}, who(), " ", badge(file.verification?.status))))),
+      h("section", {}, h("h2", {}, bdi(here.spelling, 60)), ...said, h("p", { class: "note standing" }, [["A", a, first], ["B", b, second]].map(([letter, who, file], at) => h("span", {}, plots.mark(at), ` ${letter}: `, who(), " ", badge(file.verification?.status))))),
       h("section", {}, compareParts.overview(found, chosen.task.slug, (task) => link(chosen, { task, metric: "", find: "" })),
         h("p", { class: "note" }, "Differences are B − A on the answers that both gave, paired case by case, with 95% intervals. The bars point to the better model and are "
           + "drawn as a share of each metric's range. Each p is that of its own test, not corrected for how many tasks and pairs one looks at.")),

@@ -32,7 +32,7 @@ const compareParts = (() => {
         h("td", {}, valued(one.a, decimals)), h("td", {}, valued(one.b, decimals)),
         h("td", {}, pair ? valued([pair.difference, pair.low, pair.high], decimals) : h("span", { class: "none" }, NONE)),
         h("td", { class: "drawn" }, shown ? bar(shown, [-reach, reach], { marks: [0], className: "wide" }) : null),
-        h("td", {}, pair ? pValue(pair.p) : NONE),
+        h("td", {}, pair ? compareWords.pShort(pair.p) : NONE),
         h("td", { class: "text" }, one.differs ? h("span", { class: "badge warn" }, "not comparable") : one.rejected ? badge("rejected") : kind === "better" || kind === "worse" ? h("strong", {}, SAID[kind]) : SAID[kind]));
     };
     return scroll("Headline metric of every task", h("table", { class: "overview" },
@@ -115,7 +115,7 @@ const compareParts = (() => {
     return scroll("Cells of both models", h("table", { class: "cells" }, h("caption", {}, caption),
       h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, byMetric ? "metric" : "slice"),
         h("th", { scope: "col" }, h("span", { class: "key a" }, plots.mark(0), "A")), h("th", { scope: "col" }, h("span", { class: "key b" }, plots.mark(1), "B")),
-        domain ? h("th", { scope: "col", class: "ends" }, h("span", {}, number(domain[0], decimals)), h("span", {}, number(domain[1], decimals))) : h("th", { scope: "col", class: "text" }, "95% intervals"),
+        domain ? h("th", { scope: "col", class: "ends" }, [0, 1].map((at) => h("span", {}, number(domain[at], Number.isInteger(domain[at]) ? 0 : decimals)))) : h("th", { scope: "col", class: "text" }, "95% intervals"),
         byMetric ? h("th", { scope: "col" }, "axis") : null, h("th", { scope: "col" }, "n"), h("th", { scope: "col", class: "text" }, "note"))),
       h("tbody", {}, rows.map(line))));
   }

@@ -42,6 +42,11 @@ const compareWords = (() => {
     return `p\u00a0=\u00a0${p}`;
   }
 
+  /** Return a p-value for a table: "< 0.001" below that. */
+  function pShort(p) {
+    return p !== null && p < 0.001 ? "<\u00a00.001" : pValue(p);
+  }
+
   /**
    * Return what a difference comes to: "better" or "worse" (of the second model), "not told", "identical" or "undefined".
    * @param {object|null} pair {difference, low, high, p, differing}
@@ -96,5 +101,5 @@ const compareWords = (() => {
     return apart(one, two, "", []);
   }
 
-  return { between, pWords, outcome, sentence, differing };
+  return { between, pWords, pShort, outcome, sentence, differing };
 })();

@@ -11,10 +11,10 @@ const fairnessParts = (() => {
   }
 
   function chance(p) {
-    return p !== null && p <= SIGNIFICANT ? h("strong", {}, pValue(p)) : pValue(p);
+    return p !== null && p <= SIGNIFICANT ? h("strong", {}, compareWords.pShort(p)) : compareWords.pShort(p);
   }
 
-  const key = (place, title, rejected = false) => h("span", { class: "key" }, plots.mark(place), bdi(title, 32), rejected ? badge("rejected") : null);
+  const key = (place, title, rejected = false) => h("span", { class: "key" }, plots.mark(place), bdi(title, 36), rejected ? badge("rejected") : null);
   const scroll = (label, table) => h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, table);
 
   /** Return the groups of some rows in the order of the first row that has them: [{name, shown, unknown}]. */

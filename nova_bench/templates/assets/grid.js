@@ -19,10 +19,17 @@ const Grid = (() => {
   const classes = (column) => [column.className, column.kind === "text" ? "text" : null].filter(Boolean).join(" ");
 
   function heading(column) {
-    return h("th", {
-      scope: "col", class: classes(column) || null, title: column.about ? text(column.about, 400) : null, "data-dt-order": column.still ? "disable" : null,
-    }, column.header ? [h("span", { class: "unseen" }, column.title), column.header] : h("span", {}, column.title),
-    column.small ? h("span", { class: "small" }, column.small) : null);
+    return h(
+      "th",
+      {
+        scope: "col",
+        class: classes(column) || null,
+        title: column.about ? text(column.about, 400) : null,
+        "data-dt-order": column.still ? "disable" : null,
+      },
+      column.header ? [h("span", { class: "unseen" }, column.title), column.header] : h("span", {}, column.title),
+      column.small ? h("span", { class: "small" }, column.small) : null,
+    );
   }
 
   /** Return what DataTables shall show: always an element. */
@@ -54,7 +61,8 @@ const Grid = (() => {
       order: [[columns.indexOf(order[0]), order[1]]],
       orderMulti: false,
       language: {
-        emptyTable: nothing, zeroRecords: nothing,
+        emptyTable: nothing,
+        zeroRecords: nothing,
         aria: { orderable: ": sort", orderableReverse: ": sort the other way round", orderableRemove: ": sort the other way round" },
       },
       columns: columns.map((column) => ({
@@ -78,6 +86,7 @@ const Grid = (() => {
       if (at !== undefined && ordered) ordered(columns[at], way);
     });
     grid.on("draw", () => drawn && drawn(grid));
+    grid.on("page", () => place.scrollTo(0, 0));
     if (drawn) drawn(grid);
     return grid;
   }

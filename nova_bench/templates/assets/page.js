@@ -240,9 +240,13 @@ function bar(tuple, domain, { marks = [], className = "" } = {}) {
   return box;
 }
 
-/** Return a panel with a text and a button that copies it; where the clipboard is out of reach the text is selected instead. */
-function copyPanel(label, value) {
-  const shown = h("pre", { tabindex: "0", "aria-label": label, role: "region" }, text(value, 100000, true));
+/**
+ * Return a panel with a text and a button that copies it as it is shown, so that nothing unseen goes with it; where the clipboard is out of
+ * reach the text is selected instead. A command is one line: `lines` false shows, and copies, a line end as what it is.
+ */
+function copyPanel(label, value, { lines = true } = {}) {
+  const said = text(value, 100000, lines);
+  const shown = h("pre", { tabindex: "0", "aria-label": label, role: "region" }, said);
   const button = h("button", { type: "button", class: "small", "aria-label": `Copy: ${label}` }, "Copy");
   const say = (done) => {
     button.textContent = done;
@@ -251,7 +255,7 @@ function copyPanel(label, value) {
   };
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(value);
+      await navigator.clipboard.writeText(said);
       say("Copied");
     } catch {
       const range = document.createRange();

@@ -231,9 +231,14 @@ const plots = (() => {
 
   function cloud(spec, points, width) {
     const height = Math.round(Math.min(460, Math.max(300, width * 0.62)));
-    const numbers = (name) => points.flatMap((point) => (points.length > 60 ? [point[name][0]] : point[name]));
-    const both = extent([...numbers("x"), ...numbers("y")], 0.06);
-    const [xs, ys] = spec.diagonal ? [both, both] : [extent(numbers("x"), 0.06), extent(numbers("y"), 0.06)];
+    const numbers = (names, all) => points.flatMap((point) => names.flatMap((name) => (all ? point[name] : [point[name][0]])));
+    const domain = (names) => {
+      const [values, whole] = [extent(numbers(names, false), 0.06), extent(numbers(names, true), 0.03)];
+      // A few wide intervals would press hundreds of points into a corner: they are cut at the frame instead.
+      return points.length > 12 && whole[1] - whole[0] > 2.5 * (values[1] - values[0]) ? values : whole;
+    };
+    const both = domain(["x", "y"]);
+    const [xs, ys] = spec.diagonal ? [both, both] : [domain(["x"]), domain(["y"])];
     const ranked = [...points].sort((a, b) => (a.series === null ? 0 : 1) - (b.series === null ? 0 : 1));
     const faint = points.length > 60 ? 0.16 : points.length > 15 ? 0.35 : 0.75;
     const ink = (point) => (point.series === null ? MUTED : colour(point.series));

@@ -20,8 +20,9 @@
       return;
     }
     const models = Object.keys(board.models).length;
-    $("#lead").textContent = `${count(models)} ${models === 1 ? "model" : "models"}, ${count(board.tasks.length)} tasks, ${entries(board.n_entries)}`
-      + (board.latest ? `, the latest of ${day(board.latest)}` : "");
+    $("#lead").textContent =
+      `${count(models)} ${models === 1 ? "model" : "models"}, ${count(board.tasks.length)} tasks, ${entries(board.n_entries)}` +
+      (board.latest ? `, the latest of ${day(board.latest)}` : "");
     leftOut();
     $("#reset").addEventListener("click", clearFilters);
     window.addEventListener("popstate", show);
@@ -32,8 +33,18 @@
   function leftOut() {
     const found = board.left_out || [];
     if (!found.length) return;
-    $("#left-out").replaceChildren(h("details", {}, h("summary", {}, `${entries(found.length)} left out`), h("ul", { class: "note" },
-      found.slice(0, 200).map((one) => h("li", {}, bdi(one.entry, 120), ": ", prose(one.reason, 300))))));
+    $("#left-out").replaceChildren(
+      h(
+        "details",
+        {},
+        h("summary", {}, `${entries(found.length)} left out`),
+        h(
+          "ul",
+          { class: "note" },
+          found.slice(0, 200).map((one) => h("li", {}, bdi(one.entry, 120), ": ", prose(one.reason, 300))),
+        ),
+      ),
+    );
   }
 
   /** Return the key of the table that the address asks for; the first task where it asks for none there is. */
@@ -86,8 +97,17 @@
     if (suite) {
       columns = TableColumns.ofSuite({ data, items, toggle, spelling });
     } else {
-      const mains = new Map(data.metrics.map((one) => [one.name,
-        TableColumns.mostFrequent(items.filter((item) => item.row && item.row.status !== "rejected").map((item) => TableColumns.cellOf(item, one.name)?.id).filter(Boolean))]));
+      const mains = new Map(
+        data.metrics.map((one) => [
+          one.name,
+          TableColumns.mostFrequent(
+            items
+              .filter((item) => item.row && item.row.status !== "rejected")
+              .map((item) => TableColumns.cellOf(item, one.name)?.id)
+              .filter(Boolean),
+          ),
+        ]),
+      );
       columns = TableColumns.ofTask({ data, metric, id, items, toggle, mains });
     }
     controls(key, data, metric);
@@ -101,22 +121,45 @@
   // ---- Above the table
 
   function controls(key, data, metric) {
-    const tables = [...board.tasks.map((task) => [`task:${task.slug}`, text(task.spelling, 60), "Tasks"]),
-      ...board.suites.map((suite) => [`suite:${suite.slug}`, text(suite.name, 60), "Suites: all tasks of a data set"])];
+    const tables = [
+      ...board.tasks.map((task) => [`task:${task.slug}`, text(task.spelling, 60), "Tasks"]),
+      ...board.suites.map((suite) => [`suite:${suite.slug}`, text(suite.name, 60), "Suites: all tasks of a data set"]),
+    ];
     const [kind, slug] = [key.startsWith("suites/") ? "suite" : "task", key.slice(key.indexOf("/") + 1)];
-    const search = h("input", { type: "search", id: "search", placeholder: "name, license, data …", value: chosen.get("q") || null, autocomplete: "off" });
+    const search = h("input", {
+      type: "search",
+      id: "search",
+      placeholder: "name, license, data …",
+      value: chosen.get("q") || null,
+      autocomplete: "off",
+    });
     search.addEventListener("input", () => filterChanged("q", search.value));
     const focused = document.activeElement && document.activeElement.id;
-    $("#controls").replaceChildren(...[
-      field("Task or suite", picker(tables, `${kind}:${slug}`, (value) => choose(...value.split(/:(.*)/s)), { id: "which" })),
-      metric === null ? null : field("Ranked by", picker(data.metrics.map((one) => [one.name, text(one.name, 40) + (one.name === data.task.headline ? " (headline)" : "")]), metric, (value) => {
-        for (const one of ["protocol", "sort"]) chosen.delete(one);
-        change("by", value === data.task.headline ? "" : value, true);
-        show();
-      }, { id: "by" })),
-      field("Search models", search),
-      h("div", { class: "panels" }, opener("filters", "Filters"), opener("columns", "Columns")),
-    ].filter(Boolean));
+    $("#controls").replaceChildren(
+      ...[
+        field(
+          "Task or suite",
+          picker(tables, `${kind}:${slug}`, (value) => choose(...value.split(/:(.*)/s)), { id: "which" }),
+        ),
+        metric === null
+          ? null
+          : field(
+              "Ranked by",
+              picker(
+                data.metrics.map((one) => [one.name, text(one.name, 40) + (one.name === data.task.headline ? " (headline)" : "")]),
+                metric,
+                (value) => {
+                  for (const one of ["protocol", "sort"]) chosen.delete(one);
+                  change("by", value === data.task.headline ? "" : value, true);
+                  show();
+                },
+                { id: "by" },
+              ),
+            ),
+        field("Search models", search),
+        h("div", { class: "panels" }, opener("filters", "Filters"), opener("columns", "Columns")),
+      ].filter(Boolean),
+    );
     if (focused && $(`#${CSS.escape(focused)}`)) $(`#${CSS.escape(focused)}`).focus();
   }
 
@@ -136,35 +179,75 @@
     const place = $("#protocol");
     place.replaceChildren();
     if (suite) {
-      $("#about").textContent = "Headline metric of each task, with its 95% interval; # is the rank interval. Sort by the task that matters to you: there is no mean over tasks.";
+      $("#about").textContent =
+        "The headline metric of each task, and behind # its rank interval. Each bar has its task's own scale. No mean over tasks: sort by yours.";
       $("#notes").replaceChildren();
       return;
     }
     const one = data.metrics.find((found) => found.name === metric);
-    $("#about").replaceChildren(text(one.about, 400).replace(/\.?$/, ". "), !one.infer ? "It describes the answers, and no test compares models by it. " : one.higher_is_better ? "Higher is better. " : "Lower is better. ",
-      `Data: ${text(data.data.name, 60)}, digest ${text(data.data.digest, 64).slice(0, 12)}; task version ${text(data.task.version)}.`);
+    $("#about").replaceChildren(
+      text(one.about, 400).replace(/\.?$/, ". "),
+      !one.infer ? "It describes the answers, and no test compares models by it. " : one.higher_is_better ? "Higher is better. " : "Lower is better. ",
+      `Data: ${text(data.data.name, 60)}, digest ${text(data.data.digest, 64).slice(0, 12)}; task version ${text(data.task.version)}.`,
+    );
     if (protocols.length > 1) protocolPicker(place, protocols, id, others);
     const notes = [];
-    if (metric !== data.task.headline) notes.push(`Ranks are computed for ${text(data.task.headline, 40)} alone; here rows are in the order of their values, and intervals that overlap leave the order open.`);
+    if (metric !== data.task.headline)
+      notes.push(`Ranks are computed for ${text(data.task.headline, 40)} alone. Here rows stand in the order of their values.`);
     else if (data.rank_note) notes.push(text(data.rank_note, 600));
     if (others) notes.push("Different protocols are never ranked together: entries of another one stand in a table of their own.");
     const noted = new Map();
     for (const { metric: of, note, label } of data.references) if (of === metric && note) noted.set(note, [...(noted.get(note) || []), label]);
     for (const [note, labels] of noted) notes.push(h("span", {}, bdi(labels.join(", "), 200), ", published: ", text(note, 600)));
-    $("#notes").replaceChildren(notes.length ? h("ul", { class: "note notes" }, notes.map((note) => h("li", {}, note))) : "");
+    $("#notes").replaceChildren(
+      notes.length
+        ? h(
+            "ul",
+            { class: "note notes" },
+            notes.map((note) => h("li", {}, note)),
+          )
+        : "",
+    );
   }
 
   function protocolPicker(place, protocols, id, others) {
     const options = protocols.map((one, at) => [one.id, `${text(one.id, 16)}: ${entries(one.n)}${at ? "" : ", the most"}`]);
     const differs = Object.entries(protocols.find((one) => one.id === id).differs || {});
-    place.replaceChildren(h("div", { class: "controls protocol" },
-      field("Protocol", picker(options, id, (value) => {
-        change("protocol", value === protocols[0].id ? "" : value, true);
-        show();
-      }, { id: "which-protocol" })),
-      h("p", { class: "note" }, differs.length
-        ? ["Differs from the most frequent one in ", differs.map(([key, [mine, main]], at) => [at ? "; " : "", h("strong", {}, text(key, 40)), ": ", bdi(said(mine), 80), " instead of ", bdi(said(main), 80)])]
-        : `Not in this table: ${entries(others)} under ${protocols.length - 1} other ${protocols.length === 2 ? "protocol" : "protocols"}.`)));
+    place.replaceChildren(
+      h(
+        "div",
+        { class: "controls protocol" },
+        field(
+          "Protocol",
+          picker(
+            options,
+            id,
+            (value) => {
+              change("protocol", value === protocols[0].id ? "" : value, true);
+              show();
+            },
+            { id: "which-protocol" },
+          ),
+        ),
+        h(
+          "p",
+          { class: "note" },
+          differs.length
+            ? [
+                "Differs from the most frequent one in ",
+                differs.map(([key, [mine, main]], at) => [
+                  at ? "; " : "",
+                  h("strong", {}, text(key, 40)),
+                  ": ",
+                  bdi(said(mine), 80),
+                  " instead of ",
+                  bdi(said(main), 80),
+                ]),
+              ]
+            : `Not in this table: ${entries(others)} under ${protocols.length - 1} other ${protocols.length === 2 ? "protocol" : "protocols"}.`,
+        ),
+      ),
+    );
   }
 
   const entries = (n) => `${count(n)} ${n === 1 ? "entry" : "entries"}`;
@@ -176,15 +259,30 @@
     for (const column of columns) column.visible = column.fixed || (wantedKeys ? wantedKeys.has(column.key) : column.shown);
     const groups = new Map();
     for (const column of columns) if (!column.fixed) groups.set(column.group, [...(groups.get(column.group) || []), column]);
-    $("#columns").replaceChildren(...[...groups].map(([name, found]) => h("fieldset", { class: "choices" }, h("legend", {}, name), found.map((column) => {
-      const box = h("input", { type: "checkbox", checked: column.visible });
-      box.addEventListener("change", () => {
-        column.visible = box.checked;
-        change("columns", columns.filter((one) => !one.fixed && one.visible).map((one) => one.key).join("|") || "none");
-        build();
-      });
-      return h("label", { class: "check", title: column.about || null }, box, column.title);
-    }))));
+    $("#columns").replaceChildren(
+      ...[...groups].map(([name, found]) =>
+        h(
+          "fieldset",
+          { class: "choices" },
+          h("legend", {}, name),
+          found.map((column) => {
+            const box = h("input", { type: "checkbox", checked: column.visible });
+            box.addEventListener("change", () => {
+              column.visible = box.checked;
+              change(
+                "columns",
+                columns
+                  .filter((one) => !one.fixed && one.visible)
+                  .map((one) => one.key)
+                  .join("|") || "none",
+              );
+              build();
+            });
+            return h("label", { class: "check", title: column.about || null }, box, column.title);
+          }),
+        ),
+      ),
+    );
     $("#open-columns").hidden = !groups.size;
   }
 
@@ -197,9 +295,13 @@
     const [by, direction] = (chosen.get("sort") || "").split(/!(?=asc$|desc$)/);
     const sorted = shown.find((column) => column.key === by && !column.still) || main;
     grid = Grid.make($("#table"), {
-      caption: $("#table-title").textContent, columns: shown, items: drawn.items,
+      caption: $("#table-title").textContent,
+      columns: shown,
+      items: drawn.items,
       order: [sorted, sorted === main && !direction ? main.first : direction || sorted.first],
-      test: TableFilters.tester(chosen), nothing: "No model passes the filters.", drawn: told,
+      test: TableFilters.tester(chosen),
+      nothing: "No model passes the filters.",
+      drawn: told,
       ordered: (column, way) => change("sort", column === main && way === main.first ? "" : `${column.key}!${way}`),
       rowClass: (item) => (item.reference ? "published" : item.row.status === "rejected" ? "rejected" : null),
     });
@@ -210,8 +312,14 @@
   /** Say below the table what its columns are: tooltips reach neither touch nor keyboard. */
   function meanings(shown) {
     const open = Boolean($("#meanings details[open]"));
-    $("#meanings").replaceChildren(h("details", { open }, h("summary", {}, "What the columns mean"),
-      TableDetails.facts(shown.filter((column) => column.about).map((column) => [column.title, text(column.about, 400)]))));
+    $("#meanings").replaceChildren(
+      h(
+        "details",
+        { open },
+        h("summary", {}, "What the columns mean"),
+        TableDetails.facts(shown.filter((column) => column.about).map((column) => [column.title, text(column.about, 400)])),
+      ),
+    );
   }
 
   /** Say above the table what is filtered. */
@@ -222,7 +330,12 @@
   }
 
   function told(table) {
-    const models = (which) => table.rows(which).data().toArray().filter((item) => item.row).length;
+    const models = (which) =>
+      table
+        .rows(which)
+        .data()
+        .toArray()
+        .filter((item) => item.row).length;
     const [some, all] = [models({ search: "applied" }), models({})];
     const message = some === all ? `${count(all)} ${all === 1 ? "model" : "models"}` : `${count(some)} of ${count(all)} models`;
     $("#shown").textContent = message;
@@ -243,8 +356,11 @@
 
   /** Return the button that opens a row. */
   function toggle(item) {
-    return Grid.toggle(`Details of ${text(item.card.title, 60)}`, () => (drawn.suite ? TableDetails.ofModel(item, drawn.data, spelling)
-      : TableDetails.ofRow(item, drawn.data, drawn.metric)), () => grid);
+    return Grid.toggle(
+      `Details of ${text(item.card.title, 60)}`,
+      () => (drawn.suite ? TableDetails.ofModel(item, drawn.data, spelling) : TableDetails.ofRow(item, drawn.data, drawn.metric)),
+      () => grid,
+    );
   }
 
   document.addEventListener("DOMContentLoaded", start);

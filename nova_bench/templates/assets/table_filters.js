@@ -9,7 +9,11 @@ const TableFilters = (() => {
     return [card.title, card.name, card.license, card.parameters, card.supervision, ...(card.trained_on || [])].join(" ").toLowerCase();
   };
 
-  const EXPOSED = new Map([["no", false], ["yes", true], ["unknown", null]]);
+  const EXPOSED = new Map([
+    ["no", false],
+    ["yes", true],
+    ["unknown", null],
+  ]);
 
   /** Return a test of items for what is chosen: a Map of q, weights, from, to, exposed, supervision, judge, verified, published. */
   function tester(chosen) {
@@ -43,11 +47,19 @@ const TableFilters = (() => {
    * `change(key, value)` is called with what is chosen, "" for anything.
    */
   function fill(panel, items, chosen, change) {
-    const choice = (key, label, options) => field(label, picker(
-      [["", "any"], ...options], chosen.get(key) || "", (value) => change(key, value), { id: `filter-${key}` },
-    ));
-    const values = (key, label, found, show = (value) => text(value, 60)) => (found.length > 1 || chosen.get(key)
-      ? choice(key, label, found.map((value) => [value, show(value)])) : null);
+    const choice = (key, label, options) =>
+      field(
+        label,
+        picker([["", "any"], ...options], chosen.get(key) || "", (value) => change(key, value), { id: `filter-${key}` }),
+      );
+    const values = (key, label, found, show = (value) => text(value, 60)) =>
+      found.length > 1 || chosen.get(key)
+        ? choice(
+            key,
+            label,
+            found.map((value) => [value, show(value)]),
+          )
+        : null;
     const tick = (key, label, on, off) => {
       const box = h("input", { type: "checkbox", id: `filter-${key}`, checked: (chosen.get(key) || "") === on });
       box.addEventListener("change", () => change(key, box.checked ? on : off));
@@ -57,21 +69,34 @@ const TableFilters = (() => {
     const rows = models.filter((item) => item.row && item.row.counts);
     const judges = distinct(rows.flatMap((item) => (item.row.judges || []).map((judge) => judge.name)));
     const sizes = models.some((item) => item.card.size_b !== null);
-    panel.replaceChildren(h("div", { class: "controls" }, [
-      values("weights", "Weights", distinct(models.map((item) => item.card.weights))),
-      sizes || chosen.get("from") || chosen.get("to") ? size(chosen, change) : null,
-      rows.length ? choice("exposed", "Trained on this data", [["no", "no"], ["yes", "yes"], ["unknown", "not stated"]]) : null,
-      values("supervision", "Supervision", distinct(models.map((item) => item.card.supervision))),
-      values("judge", "Judge", judges),
-      rows.length ? tick("verified", "verified only", "1", "") : null,
-      items.some((item) => item.reference) ? tick("published", "published values", "", "0") : null,
-    ]));
+    panel.replaceChildren(
+      h("div", { class: "controls" }, [
+        values("weights", "Weights", distinct(models.map((item) => item.card.weights))),
+        sizes || chosen.get("from") || chosen.get("to") ? size(chosen, change) : null,
+        rows.length
+          ? choice("exposed", "Trained on this data", [
+              ["no", "no"],
+              ["yes", "yes"],
+              ["unknown", "not stated"],
+            ])
+          : null,
+        values("supervision", "Supervision", distinct(models.map((item) => item.card.supervision))),
+        values("judge", "Judge", judges),
+        rows.length ? tick("verified", "verified only", "1", "") : null,
+        items.some((item) => item.reference) ? tick("published", "published values", "", "0") : null,
+      ]),
+    );
   }
 
   function size(chosen, change) {
     const bound = (key, label) => {
       const input = h("input", {
-        type: "number", min: "0", step: "any", id: `filter-${key}`, placeholder: label, "aria-label": `Size ${label}, billions of parameters`,
+        type: "number",
+        min: "0",
+        step: "any",
+        id: `filter-${key}`,
+        placeholder: label,
+        "aria-label": `Size ${label}, billions of parameters`,
         value: chosen.get(key) || null,
       });
       input.addEventListener("input", () => change(key, input.value));

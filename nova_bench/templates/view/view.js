@@ -130,13 +130,16 @@ function heard(event) {
 
 /** On a narrow screen: show the list over the sample, or put it away. */
 function openList(open) {
+  const button = $("#open-list");
+  if (document.body.classList.contains("listing") === open || (open && !button.offsetParent)) return;
   document.body.classList.toggle("listing", open);
-  $("#open-list").setAttribute("aria-expanded", String(open));
-  $("#open-list").textContent = open ? "Back" : "Samples";
+  button.setAttribute("aria-expanded", String(open));
+  if (open) markRow();
+  $(open ? "#close-list" : "#open-list").focus();
 }
 
 function openSearch() {
-  if ($("#open-list").offsetParent) openList(true);
+  openList(true);
   $("#search").focus();
   $("#search").select();
 }
@@ -157,7 +160,8 @@ async function start() {
 $("#previous").addEventListener("click", () => step(-1));
 $("#next").addEventListener("click", () => step(1));
 $("#help").addEventListener("click", () => $("#keys").showModal());
-$("#open-list").addEventListener("click", () => openList(!document.body.classList.contains("listing")));
+$("#open-list").addEventListener("click", () => openList(true));
+$("#close-list").addEventListener("click", () => openList(false));
 document.addEventListener("keydown", heard);
 addEventListener("hashchange", followHash);
 start();

@@ -57,7 +57,9 @@ function answerBlock(detail, answer, run) {
   if (!answer) return h("section", { class: "block" }, heading, h("p", { class: "note" }, "This run has not asked this sample."));
   const parts = [heading];
   if (answer.reason) parts.push(h("p", { class: "fault" }, text(answer.reason, 600)));
-  if (answer.state !== "failed") parts.push(valueOf(answer.prediction, `run${run}`));
+  const isEmpty = answer.prediction.kind === "none" || (answer.prediction.boxes && !answer.prediction.boxes.length);
+  if (answer.state !== "ok" && answer.state !== "failed" && isEmpty) parts.push(h("p", { class: "note" }, "Nothing could be read as an answer."));
+  else if (answer.state !== "failed") parts.push(valueOf(answer.prediction, `run${run}`));
   parts.push(warningsOf(answer), scoresOf(answer, run), ...verdictsOf(answer));
   const raw = answer.answer;
   if (raw !== null && raw !== undefined && raw.trim() !== answer.prediction.text) {
