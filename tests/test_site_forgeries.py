@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from many_entries import many_entries
+from site_pages import launched, opened
 
 from nova_bench.board.layout import entry_path, slug
 from nova_bench.board.record import record_path
@@ -151,3 +152,50 @@ def test_number_beyond_all_axes_is_left_out_where_a_metric_has_no_range(board: P
     entry["cells"][0]["value"] = 1e308
     with pytest.raises(BundleError, match="outside the metric's range"):
         read_entry(add(board, entry), is_synthetic=True, protocols={})
+
+
+def test_states_have_to_be_those_of_all_answers(board: Path) -> None:
+    entry = json.loads(own(board).read_text())
+    entry["counts"]["states"]["refused"] += 1000
+    with pytest.raises(BundleError, match="states of"):
+        read_entry(add(board, entry), is_synthetic=True, protocols={})
+
+
+def test_costs_below_nothing_and_long_texts_of_metrics_are_not_shown(board: Path) -> None:
+    entry = json.loads(own(board).read_text())
+    entry["usage"]["model"] |= {"cost_usd": -5, "seconds": 1e300}
+    name = next(reversed(entry["metrics"]))
+    extra = seal({**next(iter(entry["signatures"].values()))["protocol"], "metric": "own"}, {})
+    entry["signatures"][extra["id"]] = extra
+    entry["metrics"]["own"] = {**entry["metrics"][name], "about": "x" * 20_000}
+    entry["cells"].append({**entry["cells"][0], "metric": "own", "signature": extra["id"], "slice": "all"})
+    add(board, entry)
+    table, _ = built(board)
+    usage = rows(table)[slug("acme:medvlm-000")]["usage"]
+    assert (usage["cost_usd"], usage["seconds"]) == (None, None)
+    assert len(next(one for one in table["metrics"] if one["name"] == "own")["about"]) == 500
+
+
+@pytest.mark.browser
+def test_rejected_entry_is_marked_and_last_in_a_suite(board: Path) -> None:
+    record = record_path(own(board))
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "rejected"}))
+    entry = json.loads(own(board).read_text())
+    for cell in entry["cells"]:
+        if (cell["metric"], cell["slice"]) == (entry["task"]["headline"], "all"):
+            cell["value"], cell["low"], cell["high"] = 0.99, 0.98, 1.0
+    entry["pairing"] = None
+    add(board, entry)
+    build_leaderboard(board)
+    with (
+        launched() as browser,
+        opened(browser, board / "site" / "synthetic" / "index.html", f"suite=nova&sort=t:{TASK}!desc") as (
+            page,
+            said,
+        ),
+    ):
+        page.wait_for_selector("#table table")
+        last = page.locator("#table tbody tr").last.inner_text()
+        assert slug("acme:medvlm-000") in page.locator("#table tbody tr a").last.get_attribute("href")
+        assert "rejected" in last
+        assert not said

@@ -16,6 +16,7 @@ _ALWAYS = STATES[:6]
 _COMPOSITES = ("gap", "worst", "ratio", "fap", "es")
 _CARD_LIMIT = 200
 """Characters of a text of a card that the board shows; the model's own page has all of it."""
+_MOST = 1e15
 _NOTE_LIMIT = 500
 """Of a note in a table, and of a sentence on fairness."""
 _ELSEWHERE = ("cells", "fairness", "signatures", "pairing")
@@ -90,7 +91,9 @@ def _packed(cell: Mapping[str, Any]) -> list[Any]:
 
 
 def _number(value: Any) -> int | float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    """Return a count or an amount of a log; None where it is none: less than nothing would stand first among costs."""
+    is_one = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
+    return value if is_one else None
 
 
 def model_of(entry: Entry) -> dict[str, Any]:
@@ -108,6 +111,18 @@ def model_of(entry: Entry) -> dict[str, Any]:
         "size_b": site_entry.size_b(card, name),
         "trained_on": [_cut(one, _CARD_LIMIT) for one in site_entry.texts(card.get("trained_on"))[:50]],
         "url": site_entry.address_of(card),
+    }
+
+
+def metrics_of(entry: Entry) -> dict[str, dict[str, Any]]:
+    """Return an entry's metrics by name, what they are about cut to what a table shows.
+
+    Args:
+        entry: The entry.
+    """
+    return {
+        name: {**metric, "about": _cut(metric["about"], _NOTE_LIMIT)}
+        for name, metric in entry["metrics"].items()
     }
 
 

@@ -164,6 +164,9 @@ def _faults(entry: Entry, path: Path, is_synthetic: bool, protocols: Protocols) 
         seen.add(key)
     if (headline_of(entry), "all") not in seen:
         yield f"no cell of its headline {task['headline'][:100]!r} on all samples"
+    counts = entry["counts"]
+    if sum(counts["states"].values()) != counts["lines"]:
+        yield f"{sum(counts['states'].values())} states of {counts['lines']} answers"
     yield from _range_faults(entry)
     for name, signature in signatures.items():
         yield from _signature_faults(name, signature, task, data, protocols)

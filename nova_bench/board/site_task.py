@@ -44,7 +44,7 @@ class Made:
         caution: Of the data.
         models: Model slug to what ``board.js`` says of it, and the day of the entry that says it.
         headline: Model slug to the headline's value, signature, rank and failures.
-        direction: The headline's ``higher_is_better`` and ``range``.
+        direction: The headline's ``higher_is_better``, ``range`` and main protocol.
         table: The table's JSON, for ``leaderboard.json``.
         sheet: Lines of ``leaderboard.csv``.
         left_out: What could not be used: ``entry`` and ``reason``.
@@ -128,7 +128,8 @@ def _take(job: Job, path: Path, read: _Read) -> None:
     settings = None if entry["fairness"] is None else entry["fairness"]["settings"]
     head = {
         "task": {**entry["task"], "headline": headline},
-        **{key: entry[key] for key in ("data", "caution", "metrics")},
+        **{key: entry[key] for key in ("data", "caution")},
+        "metrics": site_cells.metrics_of(entry),
         "settings": settings,
     }
     if read.heads and head == read.heads[-1]:
@@ -225,6 +226,7 @@ def _written(job: Job, read: _Read) -> Made:
             "slug": slug,
             "spelling": task["spelling"],
             "headline": headline,
+            **{key: metrics[headline][key] for key in ("higher_is_better", "range")},
             "n": len(rows),
             "attributes": list(read.attributes),
             "fairness_metrics": fairness,
@@ -235,11 +237,15 @@ def _written(job: Job, read: _Read) -> Made:
             row["model"]: {
                 **{key: row["cells"][headline][key] for key in ("v", "id", "n_failed")},
                 "rank": row["rank"],
+                "status": row["status"],
             }
             for row in rows
             if headline in row["cells"]
         },
-        direction={key: metrics[headline][key] for key in ("higher_is_better", "range")},
+        direction={
+            **{key: metrics[headline][key] for key in ("higher_is_better", "range")},
+            "id": main[headline],
+        },
         table=f'{start},"rows":[\n{whole}\n]}}',
         sheet=site_sheet.lines(
             {**table, "rows": rows}, {slug: model for slug, (_, model) in read.models.items()}

@@ -116,8 +116,9 @@ const compare = (() => {
     const at = file ? file.models.indexOf(chosen.b) : -1;
     const pair = at < 0 ? null : { difference: file.difference[at], low: file.low[at], high: file.high[at], p: file.p[at], differing: file.differing[at], clusters: file.clusters[at] };
     return {
-      task: task.slug, spelling: task.spelling, metric: task.headline, higher: there?.info.higher_is_better ?? true, range: there?.info.range ?? null,
+      task: task.slug, spelling: task.spelling, metric: task.headline, higher: task.higher_is_better, range: task.range,
       a: there?.a?.v ?? null, b: there?.b?.v ?? null, pair, differs: Boolean(there?.a && there?.b && there.a.id !== there.b.id),
+      rejected: [there?.a, there?.b].some((cell) => cell?.status === "rejected"),
     };
   }
 

@@ -223,7 +223,7 @@
               ),
               h("td", { class: "text ci" }, found ? interval(found.cell.v, decimals) || NONE : NONE),
               h("td", { class: "bars" }, found && range ? bar(found.cell.v, range) : ""),
-              h("td", {}, rankWords(found && found.cell.rank)),
+              h("td", {}, found && found.cell.status === "rejected" ? badge("rejected") : rankWords(found && found.cell.rank)),
               h(
                 "td",
                 { class: "text" },

@@ -187,7 +187,7 @@
     const one = data.metrics.find((found) => found.name === metric);
     $("#about").replaceChildren(
       text(one.about, 400).replace(/\.?$/, ". "),
-      one.higher_is_better ? "Higher is better. " : "Lower is better. ",
+      !one.infer ? "It describes the answers, and no test compares models by it. " : one.higher_is_better ? "Higher is better. " : "Lower is better. ",
       `Data: ${text(data.data.name, 60)}, digest ${text(data.data.digest, 64).slice(0, 12)}; task version ${text(data.task.version)}.`,
     );
     if (protocols.length > 1) protocolPicker(place, protocols, id, others);

@@ -142,7 +142,8 @@ const TableColumns = (() => {
     const ranked = data.metrics.find((one) => one.name === metric);
     const rows = items.filter((item) => item.row);
     const references = items.filter((item) => item.reference);
-    const tuples = [...rows.map((item) => cellOf(item, metric)), ...references.map((item) => item.reference)].filter(Boolean).map((one) => one.v);
+    const counted = rows.filter((item) => !rejected(item)).map((item) => cellOf(item, metric));
+    const tuples = [...counted, ...references.map((item) => item.reference)].filter(Boolean).map((one) => one.v);
     const decimals = decimalsOf(
       ranked.range,
       tuples.map((one) => one[0]),
@@ -335,8 +336,11 @@ const TableColumns = (() => {
       modelColumn("", toggle),
       ...data.tasks.map((task) => {
         const cell = (item) => (item.row && Object.hasOwn(item.row.cells, task.slug) ? item.row.cells[task.slug] : null);
-        const found = items.map(cell).filter((one) => one && one.v);
-        const main = mostFrequent(found.map((one) => one.id));
+        const isRejected = (item) => cell(item) !== null && cell(item).status === "rejected";
+        const found = items
+          .filter((item) => !isRejected(item))
+          .map(cell)
+          .filter((one) => one && one.v);
         const decimals = decimalsOf(
           task.range,
           found.map((one) => one.v[0]),
@@ -345,7 +349,8 @@ const TableColumns = (() => {
           task.range,
           found.map((one) => one.v),
         );
-        const apart = (item) => cell(item) !== null && cell(item).id !== main;
+        const apart = (item) => cell(item) !== null && cell(item).id !== task.id;
+        const out = (item) => apart(item) || isRejected(item);
         return {
           key: `t:${task.slug}`,
           group: "Tasks",
@@ -355,7 +360,7 @@ const TableColumns = (() => {
           className: "task",
           about: `${task.headline}, ${task.higher_is_better ? "higher" : "lower"} is better`,
           first: task.higher_is_better ? "desc" : "asc",
-          sort: (item) => (apart(item) ? null : (cell(item)?.v[0] ?? null)),
+          sort: (item) => (out(item) ? null : (cell(item)?.v[0] ?? null)),
           show: (item) =>
             cell(item)
               ? h(
@@ -365,9 +370,9 @@ const TableColumns = (() => {
                     "div",
                     { class: "line" },
                     h("span", { class: "place" }, cell(item).rank && !apart(item) ? `#${rank(cell(item).rank)}` : ""),
-                    h("span", {}, valueCell(cell(item), decimals, { apart: apart(item) })),
+                    h("span", {}, isRejected(item) ? [badge("rejected"), " "] : null, valueCell(cell(item), decimals, { apart: apart(item) })),
                   ),
-                  apart(item) ? null : bar(cell(item).v, domain),
+                  out(item) ? null : bar(cell(item).v, domain),
                 )
               : h("span", { class: "none" }, NONE),
         };
