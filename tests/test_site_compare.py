@@ -72,7 +72,11 @@ def comparable(page: Page) -> tuple[str, str, dict[str, Any]]:
             continue
         stored = read(page, f"pairs/{TASK}/{slug}")
         for at, other in enumerate(stored["models"]):
-            if stored["difference"][at] and stored["p"][at] < 0.05:
+            rejected = any(
+                (read(page, f"entries/{one}/{TASK}")["verification"] or {}).get("status") == "rejected"
+                for one in (slug, other)
+            )
+            if stored["difference"][at] and stored["p"][at] < 0.05 and not rejected:
                 keys = ("difference", "low", "high", "p", "differing", "clusters")
                 return slug, other, {key: stored[key][at] for key in keys}
     raise AssertionError("no two models differ")

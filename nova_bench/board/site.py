@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _board(
     by_task: dict[str, list[Path]] = {}
     for path in paths:
         by_task.setdefault(path.stem, []).append(path)
-    jobs = [Job(board, tuple(files), data, is_synthetic) for _, files in sorted(by_task.items())]
+    jobs = [Job(board, tuple(by_task[name]), data, is_synthetic) for name in _in_order(by_task)]
     made = make_all(jobs)
     claimed = list(_claimed(jobs, made))
     if claimed:
@@ -134,6 +134,13 @@ def _board(
         "tasks": [one.about["spelling"] for one in whole if one.about],
         "left_out": left_out,
     }
+
+
+def _in_order(tasks: Iterable[str]) -> list[str]:
+    """Return slugs of tasks as the suites list them, the first being what a page opens with; those of no suite stand last, by name."""
+    listed = [layout.slug(spelling) for suite in suites().values() for spelling in suite["tasks"]]
+    place = {name: i for i, name in reversed([*enumerate(listed)])}
+    return sorted(tasks, key=lambda name: (place.get(name, len(listed)), name))
 
 
 def _claimed(jobs: list[Job], made: list[Made]) -> Iterator[Path]:
