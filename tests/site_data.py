@@ -21,3 +21,7 @@ def data_of(site: Path, key: str) -> Any:
     assert found is not None
     assert found[1] == key
     return json.loads(re.sub(r"\\(.)", r"\1", found[2]))
+
+
+def entry_at(board: Path, place: str) -> dict[str, Any]:
+    return json.loads((board / place).read_text("utf-8"))
