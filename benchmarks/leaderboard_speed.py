@@ -1,7 +1,8 @@
 """Times `nova-bench leaderboard build`: 500 models on 12 tasks with 4 attributes each, 6,000 entries of the size that real ones have.
 
 Budget: 20 s on two cores. Beside it the floor, which is reading the same files and parsing their JSON in as many processes: what no site can be
-made without. Then whether twice the models take twice the time.
+made without. Then whether twice the models take twice the time. Then how long Chromium takes from the address to the first table: budget 1 s,
+beside an empty page.
 
     python benchmarks/leaderboard_speed.py
     python benchmarks/leaderboard_speed.py --quick     20 and 40 models: shows that it runs
@@ -14,6 +15,8 @@ import datetime
 import os
 import platform
 import resource
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -62,6 +65,38 @@ def largest_mb(site: Path, pattern: str) -> float:
     return max(path.stat().st_size for path in site.glob(pattern)) / 1e6
 
 
+def opened_seconds(site: Path) -> dict[str, float]:
+    """Return the median time from the address to a row of a table, of what a board opens with, of its largest table and of an empty page."""
+    from playwright.sync_api import sync_playwright
+
+    largest = max((site / "data/tasks").glob("*.js"), key=lambda path: path.stat().st_size).stem
+    index, empty = (site / "index.html").resolve().as_uri(), site / "empty.html"
+    empty.write_text("<!doctype html><title>x</title><table><tbody><tr><td>x</table>")
+    pages = {
+        "first table": index,
+        f"largest table ({largest})": f"{index}#task={largest}",
+        "empty page": empty.resolve().as_uri(),
+    }
+    found: dict[str, float] = {}
+    with sync_playwright() as play:
+        chromium = (
+            shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        )
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for name, address in pages.items():
+            times = []
+            for _ in range(5):
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                began = time.perf_counter()
+                page.goto(address, wait_until="commit")
+                page.wait_for_selector("tbody tr")
+                times.append(time.perf_counter() - began)
+                page.close()
+            found[name] = statistics.median(times)
+        browser.close()
+    return found
+
+
 def main() -> None:
     """Print the times."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -103,6 +138,10 @@ def main() -> None:
             )
             print(
                 "  largest files, MB: " + ", ".join(f"{kind} {largest_mb(site, kind):.2f}" for kind in kinds)
+            )
+            print(
+                "  s to see: "
+                + ", ".join(f"{name} {seen:.2f}" for name, seen in opened_seconds(site).items())
             )
             if n == 500:
                 print(f"budget {BUDGET_SECONDS:.0f} s: {took / BUDGET_SECONDS:.2f} of it")

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import orjson
 
 from nova_bench.board import layout
 from nova_bench.board.entry_check import command_faults, other_run
@@ -41,7 +43,19 @@ Entry = dict[str, Any]
 Protocols = MutableMapping[str, Any]
 
 
-def read_entry(path: Path, *, is_synthetic: bool, protocols: Protocols) -> Entry:
+class Read(NamedTuple):
+    """An entry as it was read.
+
+    Attributes:
+        entry: What it says.
+        sha256: Of its file.
+    """
+
+    entry: Entry
+    sha256: str
+
+
+def read_entry(path: Path, *, is_synthetic: bool, protocols: Protocols) -> Read:
     """Return an entry that fits its schema and lies where it says that it belongs.
 
     Args:
@@ -52,19 +66,20 @@ def read_entry(path: Path, *, is_synthetic: bool, protocols: Protocols) -> Entry
     Raises:
         BundleError: It cannot be read, is too large, or contradicts its schema, its place or itself.
     """
-    entry = _fitting(_document(path, MAX_ENTRY_BYTES), "entry")
+    data = read_regular(path, MAX_ENTRY_BYTES)
+    entry = _fitting(_document(data), "entry")
     for fault in _faults(entry, path, is_synthetic, protocols):
         raise BundleError(fault)
-    return entry
+    return Read(entry, hashlib.sha256(data).hexdigest())
 
 
-def read_record(board: Path, path: Path, entry: Entry, *, is_synthetic: bool) -> dict[str, Any] | None:
+def read_record(board: Path, path: Path, read: Read, *, is_synthetic: bool) -> dict[str, Any] | None:
     """Return what `nova-bench verify --record` found of an entry's bundle; None where there is no record.
 
     Args:
         board: The leaderboard's folder.
         path: The entry's file.
-        entry: The entry.
+        read: The entry.
         is_synthetic: Whether it lies among those of made-up data.
 
     Raises:
@@ -78,22 +93,18 @@ def read_record(board: Path, path: Path, entry: Entry, *, is_synthetic: bool) ->
         return None
     if _is_linked(board, file.parent):
         raise BundleError(f"{file.name} lies behind a link; expected a file of the leaderboard's own")
-    record = _fitting(_document(file, MAX_RECORD_BYTES), "verification")
-    if record["entry"] != place or record["bundle"]["sha256"] != entry["bundle"]["sha256"]:
+    record = _fitting(_document(read_regular(file, MAX_RECORD_BYTES)), "verification")
+    if record["entry"] != place or record["bundle"]["sha256"] != read.entry["bundle"]["sha256"]:
         raise BundleError(
             "the record is of another bundle; verify the entry again with `nova-bench verify --record`"
         )
     # A bundle that was rejected is not cleared by another text of its entry.
-    is_same = record["status"] == "rejected" or record["entry_sha256"] == _sha256(path)
+    is_same = record["status"] == "rejected" or record["entry_sha256"] == read.sha256
     if not is_same:
         raise BundleError(
             "the entry is not the one that was verified; verify it again with `nova-bench verify --record`"
         )
     return record
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_regular(path, MAX_ENTRY_BYTES)).hexdigest()
 
 
 @lru_cache(maxsize=4096)
@@ -103,18 +114,11 @@ def _is_linked(board: Path, folder: Path) -> bool:
     return any(board.joinpath(*below[:n]).is_symlink() for n in range(1, len(below) + 1))
 
 
-def _document(path: Path, most: int) -> Any:
-    data = read_regular(path, most)
+def _document(data: bytes) -> Any:
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-    except RecursionError:
-        raise BundleError("nested too deeply; expected what `nova-bench submit` wrote") from None
-    except ValueError as error:  # no JSON, no UTF-8, a whole number of thousands of digits
+        return orjson.loads(data)  # refuses what is not finite, and halves of surrogate pairs
+    except ValueError as error:
         raise BundleError(f"no JSON ({str(error)[:200]}); expected what `nova-bench submit` wrote") from None
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number in JSON")
 
 
 def _fitting(document: Any, schema: str) -> dict[str, Any]:

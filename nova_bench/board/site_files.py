@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import orjson
+
 from nova_bench.errors import UsageError
 
 LIST = "site-files.txt"
@@ -33,12 +35,16 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def compact(value: Any) -> str:
-    """Return JSON without spaces, in ASCII.
+    """Return JSON without spaces, in ASCII; a number that is not finite becomes null, or raises ValueError beside text beyond ASCII.
 
-    Raises:
-        ValueError: A number in it is not finite.
+    Args:
+        value: Of dicts with text keys, lists, texts, numbers, booleans and None.
     """
-    return _ENCODE(value)
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:  # halves of surrogate pairs, which a model can write
+        text = ""
+    return text if text and text.isascii() else _ENCODE(value)
 
 
 def script(key: str, text: str) -> str:

@@ -18,6 +18,9 @@ from nova_bench.stats import ranks
 _AGREES = 1e-6
 """How far a pairing's value may lie from the cell's, which has 12 digits."""
 
+VERIFIED = 2
+"""The trust in an entry whose numbers were computed again from its answers and the data set."""
+
 Pairing = Mapping[str, Any]
 
 
@@ -29,7 +32,7 @@ class Paired:
         slug: Of its model.
         pairing: Of the entry, checked.
         counts: Whether it takes part in ranks: a rejected entry does not.
-        trust: 2 verified, 1 consistent, 0 not checked.
+        trust: `VERIFIED`, 1 consistent, 0 not checked.
     """
 
     slug: str
@@ -80,6 +83,7 @@ def pair(
 
     Returns:
         Model slug to ``{"low", "high", "of"}``: 1 + how many are significantly better, and how many of the `of` are not significantly worse.
+        Of entries on the same lines the verified ones are ranked; where there is none, all but the rejected.
     """
     groups: dict[tuple[Any, ...], list[Paired]] = {}
     for one in found:
@@ -93,7 +97,7 @@ def pair(
         # Of one protocol the lines may differ, as judges leave out different ones: only one group of those is ranked. It is not for entries
         # that nobody checked to be many and so take the ranks of others.
         trusts = [one.trust for one in members if one.slug in ranked]
-        size = sum(trust > 1 for trust in trusts), sum(trust > 0 for trust in trusts), len(trusts)
+        size = sum(trust == VERIFIED for trust in trusts), sum(trust > 0 for trust in trusts), len(trusts)
         if size > largest.get(signature, (0, 0, 0)):
             of_signature = {one.slug for one in found if one.pairing["signature"] == signature}
             made = {slug: rank for slug, rank in made.items() if slug not in of_signature} | ranked
@@ -128,6 +132,8 @@ def _group(
         }
         write(data / "pairs" / task / f"{slug}.js", script(f"pairs/{task}/{slug}", compact(document)))
     counted = [i for i, one in enumerate(members) if one.counts]
+    # Numbers that nobody computed again could be made so as to push those that were.
+    counted = [i for i in counted if members[i].trust == VERIFIED] or counted
     if not counted:
         return {}
     cut = np.ix_(counted, counted)

@@ -14,7 +14,8 @@ from nova_bench.board.site_files import compact, script, write
 from nova_bench.errors import BundleError
 
 _DIFFERS_LIMIT = 300
-_TRUST = {"verified": 2, "consistent": 1, None: 0, "rejected": -1}
+_RANKED = "Verified entries are ranked. Others are shown, and are ranked once their numbers have been computed again against the data set."
+_TRUST = {"verified": site_pairs.VERIFIED, "consistent": 1, None: 0, "rejected": -1}
 """How much an entry's verification weighs where entries disagree on what a task is."""
 
 
@@ -105,10 +106,11 @@ def make_task(job: Job) -> Made:
 
 def _take(job: Job, path: Path, read: _Read) -> None:
     """Read one entry, write its own file, and keep what the table shows of it."""
-    entry = site_entry.read_entry(path, is_synthetic=job.is_synthetic, protocols=read.protocols)
+    found = site_entry.read_entry(path, is_synthetic=job.is_synthetic, protocols=read.protocols)
+    entry = found.entry
     record = None
     try:
-        record = site_entry.read_record(job.board, path, entry, is_synthetic=job.is_synthetic)
+        record = site_entry.read_record(job.board, path, found, is_synthetic=job.is_synthetic)
     except BundleError as error:
         read.left_out.append(
             {"entry": path.relative_to(job.board).as_posix(), "reason": f"its verification: {error}"}
@@ -210,6 +212,8 @@ def _written(job: Job, read: _Read) -> Made:
     )
     for row in rows:
         row["rank"] = found.get(row["model"])
+    if any(row["rank"] and row["status"] == "verified" for row in rows):
+        table["rank_note"] = _RANKED
     start = compact(table)[:-1]
     whole = ",\n".join(
         f'{text[:-1]},"rank":{compact(row["rank"])}}}' for row, text in zip(rows, read.texts, strict=True)

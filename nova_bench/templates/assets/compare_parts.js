@@ -33,7 +33,7 @@ const compareParts = (() => {
         h("td", {}, pair ? valued([pair.difference, pair.low, pair.high], decimals) : h("span", { class: "none" }, NONE)),
         h("td", { class: "drawn" }, shown ? bar(shown, [-reach, reach], { marks: [0], className: "wide" }) : null),
         h("td", {}, pair ? compareWords.pShort(pair.p) : NONE),
-        h("td", { class: "text" }, one.differs ? h("span", { class: "badge warn" }, "not comparable") : one.rejected ? badge("rejected") : kind === "better" || kind === "worse" ? h("strong", {}, SAID[kind]) : SAID[kind]));
+        h("td", { class: "text" }, one.differs ? h("span", { class: "badge warn" }, "not comparable") : one.rejected ? badge("rejected") : SAID[kind]));
     };
     return scroll("Headline metric of every task", h("table", { class: "overview" },
       h("caption", {}, "Headline metric of every task that both have"),

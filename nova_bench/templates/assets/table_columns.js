@@ -131,7 +131,7 @@ const TableColumns = (() => {
 
   function marks(item) {
     if (!item.row || !item.row.counts) return [];
-    const found = [item.row.status === null ? null : badge(item.row.status)];
+    const found = [badge(item.row.status)];
     if (item.row.exposed)
       found.push(h("span", { class: "badge warn", title: "Its card names this data set among what it was trained on." }, "trained on it"));
     return found.filter(Boolean).flatMap((mark) => [" ", mark]);
