@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from many_entries import HOSTILE_NAMES, many_entries
 from site_data import data_of, entry_at
@@ -115,11 +116,16 @@ def test_ranks_and_differences_are_those_of_the_pairings(many: Path) -> None:
     same = [row for row in table["rows"] if row["cells"][headline][5] == main_id]
     pairings = [entry_at(many, f"entries/{row['model']}/nova_localization.json")["pairing"] for row in same]
     expected = stored_differences(pairings, range=(0.0, 1.0))
-    counted = ranks(expected.p, expected.value)
-    assert [row["rank"] for row in same] == [
-        {"low": rank.low, "high": rank.high, "of": len(same)} for rank in counted if rank
+    checked = [i for i, row in enumerate(same) if row["status"] == "verified"]
+    assert 2 < len(checked) < len(same)
+    cut = np.ix_(checked, checked)
+    counted = ranks(expected.p[cut], expected.value[cut])
+    assert [same[i]["rank"] for i in checked] == [
+        {"low": rank.low, "high": rank.high, "of": len(checked)} for rank in counted if rank
     ]
     assert len({rank.low for rank in counted if rank}) > 1
+    assert {row["rank"] for row in same if row["status"] != "verified"} == {None}
+    assert "Verified entries are ranked" in table["rank_note"]
     pairs = data_of(many / "site", f"pairs/nova_localization/{same[1]['model']}")
     assert pairs["models"] == [row["model"] for i, row in enumerate(same) if i != 1]
     assert pairs["difference"][0] == pytest.approx(expected.value[1, 0], rel=1e-5)
@@ -157,9 +163,20 @@ def test_hostile_names_are_kept_as_they_are_and_sheets_are_guarded(many: Path) -
     assert sum(line["task"] == "nova_diagnosis" for line in lines) == 12 * len(table["metrics"])
 
 
-def test_rejected_entries_have_no_rank_and_no_say(many: Path) -> None:
-    for row in data_of(many / "site" / "synthetic", "tasks/nova_diagnosis")["rows"]:
+def test_where_nothing_is_verified_all_but_the_rejected_are_ranked(many: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    shutil.copytree(many, board, ignore=shutil.ignore_patterns("site"))
+    for path in board.glob("verifications/synthetic/*/*.json"):
+        record = json.loads(path.read_text())
+        path.write_text(
+            json.dumps({**record, "status": "consistent"} if record["status"] == "verified" else record)
+        )
+    nb.build_leaderboard(board)
+    table = data_of(board / "site" / "synthetic", "tasks/nova_diagnosis")
+    assert {row["status"] for row in table["rows"]} == {"consistent", "rejected", None}
+    for row in table["rows"]:
         assert (row["rank"] is None) == (row["status"] == "rejected"), row["model"]
+    assert table["rank_note"] is None
 
 
 def test_the_same_board_gives_the_same_bytes_in_one_process_and_in_several(

@@ -85,7 +85,7 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("pairing of another number", change("pairing/value", 0.123), "pairing"),
     ("pairing that contradicts itself", lambda e: e["pairing"]["numbers"].pop(), "pairing"),
     ("a number without end", change("cells/0/low", float("inf")), "no JSON"),
-    ("a number beyond floats", change("cells/0/value", 10**400), "large"),
+    ("a number beyond floats", change("cells/0/value", 10**400), "infinity"),
 ]
 
 
@@ -127,7 +127,7 @@ FILES: list[tuple[str, Callable[[Path], Any], str]] = [
     ("a pipe", lambda file: (file.unlink(), os.mkfifo(file)), "no regular file"),
     ("no JSON", lambda file: file.write_text("{"), "no JSON"),
     ("no UTF-8", lambda file: file.write_bytes(b'{"a": "\xff"}'), "no JSON"),
-    ("nested", lambda file: file.write_text("[" * 100_000), "nested"),
+    ("nested", lambda file: file.write_text("[" * 100_000), "depth limit"),
     (
         "a number of 5,000 digits",
         lambda f: f.write_text(f.read_text().replace('"n": 68', '"n": ' + "6" * 5000, 1)),
@@ -138,7 +138,7 @@ FILES: list[tuple[str, Callable[[Path], Any], str]] = [
         lambda f: f.write_text(f.read_text().replace('"low": 0.', '"low": 1e999, "_": 0.', 1)),
         "",
     ),
-    ("NaN", lambda f: f.write_text(f.read_text().replace('"low": 0.', '"low": NaN, "_": 0.', 1)), "NaN"),
+    ("NaN", lambda f: f.write_text(f.read_text().replace('"low": 0.', '"low": NaN, "_": 0.', 1)), "no JSON"),
     ("an object", lambda file: file.write_text("{}"), "entry.schema.json"),
 ]
 
@@ -159,7 +159,6 @@ def test_folders_that_are_links_are_not_looked_into(board: Path, tmp_path: Path)
 def test_a_mutated_entry_never_ends_the_build(board: Path) -> None:
     (board / "verifications" / ENTRY).unlink()  # it would be of another text of the entry
     honest, rng = entry_at(board, ENTRY), random.Random(0)
-    (board / "verifications" / ENTRY).unlink()  # it would be of another text of the entry
     odd = (None, True, -1, 1e300, 10**30, "", "<script>", [], {}, [[]], {"__proto__": 1}, "\ud800")
     seen = set()
     for _ in range(60):
