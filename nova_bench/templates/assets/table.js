@@ -29,15 +29,20 @@
     await show();
   }
 
-  /** Name the entries that no table shows, each with its reason. */
+  /** Name the entries that no table shows, and the verifications that do not count, each with its reason. */
   function leftOut() {
     const found = board.left_out || [];
     if (!found.length) return;
+    const records = found.filter((one) => one.reason.startsWith("its verification:")).length;
+    const said = [
+      records < found.length ? `${entries(found.length - records)} left out` : null,
+      records ? `${count(records)} ${records === 1 ? "verification does" : "verifications do"} not count` : null,
+    ];
     $("#left-out").replaceChildren(
       h(
         "details",
         {},
-        h("summary", {}, `${entries(found.length)} left out`),
+        h("summary", {}, said.filter(Boolean).join("; ")),
         h(
           "ul",
           { class: "note" },
