@@ -247,22 +247,30 @@ def test_zoom_goes_in_moves_and_fits_again(opened: Callable[..., Page], pair: Pa
         assert found is not None
         return dict(found)
 
+    def soon(is_there: Callable[[], bool]) -> bool:
+        """Return whether something comes to hold: the picture is moved at the next frame, not within the key's event."""
+        for _ in range(100):
+            if is_there():
+                return True
+            page.wait_for_timeout(50)
+        return False
+
     whole = box()
     page.keyboard.press("+")
+    assert soon(lambda: box()["width"] > 1.2 * whole["width"])
     nearer = box()
-    assert nearer["width"] > 1.2 * whole["width"]
     page.keyboard.press("Shift+ArrowRight")
-    assert box()["x"] < nearer["x"] - 10
+    assert soon(lambda: box()["x"] < nearer["x"] - 10)
     page.keyboard.press("0")
-    assert box() == whole
+    assert soon(lambda: box() == whole)
     page.mouse.move(whole["x"] + 20, whole["y"] + 20)
     page.mouse.wheel(0, -300)
-    assert box()["width"] > whole["width"]
+    assert soon(lambda: box()["width"] > whole["width"])
     assert box()["x"] + 20 == pytest.approx(
         whole["x"] + 20, abs=20
     )  # the place under the pointer stays there
     page.keyboard.press("j")
-    assert box() == whole  # the next picture is whole again
+    assert soon(lambda: box() == whole)  # the next picture is whole again
 
 
 # Filters and orders
