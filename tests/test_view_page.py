@@ -105,6 +105,15 @@ def until(page: Page, expression: str) -> None:
     raise AssertionError(f"never came true: {expression}")
 
 
+def soon(page: Page, is_there: Callable[[], bool]) -> bool:
+    """Return whether something comes to hold: pictures move at the next frame, and details come from scripts of their own."""
+    for _ in range(200):
+        if is_there():
+            return True
+        page.wait_for_timeout(50)
+    return False
+
+
 def ids(page: Page) -> list[str]:
     found: list[str] = page.evaluate("view.shown.map((line) => view.index.lines.id[line])")
     return found
@@ -157,6 +166,7 @@ def test_boxes_lie_on_the_picture_where_they_are_true(opened: Callable[..., Page
         if zoomed:
             page.keyboard.press("+")
             page.keyboard.press("+")
+            page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         picture = page.locator("#stage img").bounding_box()
         assert picture is not None
         scale = picture["width"] / SIZE
@@ -188,12 +198,12 @@ def test_keys_go_through_the_samples_and_the_address_follows(opened: Callable[..
     order = viewed.index_of(pair)["lines"]["id"]
     for key in ("j", "ArrowRight", "j", "k", "ArrowLeft", "j"):
         page.keyboard.press(key)
-    assert looked_at(page) == order[2]
+    assert soon(page, lambda: looked_at(page) == order[2])
     assert parse_qs(urlsplit(page.url).fragment) == {"sample": [order[2]]}
     page.locator("#rows").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
-    assert looked_at(page) == order[-1]
+    assert soon(page, lambda: looked_at(page) == order[-1])
     assert page.locator("#next").is_disabled()
     chosen = page.locator('#rows [aria-selected="true"]')
     assert chosen.get_attribute("id") == page.locator("#rows").get_attribute("aria-activedescendant")
@@ -202,7 +212,7 @@ def test_keys_go_through_the_samples_and_the_address_follows(opened: Callable[..
     page.keyboard.type("jt")  # typed, not heard as keys
     assert page.locator("#search").input_value() == "jt"
     again = opened(pair, f"#sample={order[7]}")
-    assert looked_at(again) == order[7]
+    assert soon(again, lambda: looked_at(again) == order[7])
     again.evaluate(f"location.hash = 'sample={order[3]}'")
     until(again, f"document.querySelector('#title').textContent === '{order[3]}'")
     again.go_back()
@@ -213,14 +223,13 @@ def test_each_set_of_boxes_goes_on_and_off(opened: Callable[..., Page], pair: Pa
     page = opened(pair, "#by=0&order=down")
 
     def visible() -> list[str]:
-        page.wait_for_timeout(50)
         return [
             name
             for name in ("truth", "run0", "run1")
             if page.locator(f'#stage g[data-set="{name}"] .line').first.is_visible()
         ]
 
-    assert visible() == ["truth", "run0", "run1"]
+    assert soon(page, lambda: visible() == ["truth", "run0", "run1"])
     for key, left in (
         ("t", ["run0", "run1"]),
         ("1", ["run1"]),
@@ -230,13 +239,13 @@ def test_each_set_of_boxes_goes_on_and_off(opened: Callable[..., Page], pair: Pa
         ("t", ["truth", "run0"]),
     ):
         page.keyboard.press(key)
-        assert visible() == left
+        assert soon(page, lambda left=left: visible() == left)  # type: ignore[misc]
     button = page.get_by_role("button", name="far")
     assert button.get_attribute("aria-pressed") == "false"
     page.keyboard.press("j")
-    assert visible() == ["truth", "run0"]  # kept from sample to sample
+    assert soon(page, lambda: visible() == ["truth", "run0"])  # kept from sample to sample
     button.click()
-    assert visible() == ["truth", "run0", "run1"]
+    assert soon(page, lambda: visible() == ["truth", "run0", "run1"])
 
 
 def test_zoom_goes_in_moves_and_fits_again(opened: Callable[..., Page], pair: Path) -> None:
@@ -247,30 +256,22 @@ def test_zoom_goes_in_moves_and_fits_again(opened: Callable[..., Page], pair: Pa
         assert found is not None
         return dict(found)
 
-    def soon(is_there: Callable[[], bool]) -> bool:
-        """Return whether something comes to hold: the picture is moved at the next frame, not within the key's event."""
-        for _ in range(100):
-            if is_there():
-                return True
-            page.wait_for_timeout(50)
-        return False
-
     whole = box()
     page.keyboard.press("+")
-    assert soon(lambda: box()["width"] > 1.2 * whole["width"])
+    assert soon(page, lambda: box()["width"] > 1.2 * whole["width"])
     nearer = box()
     page.keyboard.press("Shift+ArrowRight")
-    assert soon(lambda: box()["x"] < nearer["x"] - 10)
+    assert soon(page, lambda: box()["x"] < nearer["x"] - 10)
     page.keyboard.press("0")
-    assert soon(lambda: box() == whole)
+    assert soon(page, lambda: box() == whole)
     page.mouse.move(whole["x"] + 20, whole["y"] + 20)
     page.mouse.wheel(0, -300)
-    assert soon(lambda: box()["width"] > whole["width"])
+    assert soon(page, lambda: box()["width"] > whole["width"])
     assert box()["x"] + 20 == pytest.approx(
         whole["x"] + 20, abs=20
     )  # the place under the pointer stays there
     page.keyboard.press("j")
-    assert soon(lambda: box() == whole)  # the next picture is whole again
+    assert soon(page, lambda: box() == whole)  # the next picture is whole again
 
 
 # Filters and orders
@@ -305,7 +306,7 @@ def test_filters_and_orders_agree_with_the_numbers(opened: Callable[..., Page], 
     until(page, f"view.shown.length === {len(expected)}")
     assert ids(page) == [names[i] for i in expected]
     link = page.url
-    assert looked_at(page) == names[expected[0]]
+    assert soon(page, lambda: looked_at(page) == names[expected[0]])
     other = opened(pair, "#" + urlsplit(link).fragment)
     assert ids(other) == [names[i] for i in expected]
 
@@ -320,7 +321,7 @@ def test_on_a_phone_the_list_lies_over_the_sample_until_one_is_chosen(
     row = page.locator("#rows").get_by_role("option").nth(5)
     name = row.locator(".name").inner_text()
     row.click()
-    assert looked_at(page) == name
+    assert soon(page, lambda: looked_at(page) == name)
     assert not page.locator("#rows").is_visible()
     assert page.locator("#open-list").evaluate("(one) => one === document.activeElement")
 
@@ -336,7 +337,7 @@ def test_groups_and_words_are_found(opened: Callable[..., Page], pair: Path) -> 
     assert ids(page) == expected
     page.fill("#search", expected[3])
     until(page, "view.shown.length === 1")
-    assert looked_at(page) == expected[3]
+    assert soon(page, lambda: looked_at(page) == expected[3])
     page.fill("#search", "no such words")
     until(page, "view.shown.length === 0")
     assert page.locator("#nothing").is_visible()
@@ -365,7 +366,7 @@ def test_hostile_names_and_answers_stay_text(opened: Callable[..., Page], hostil
             ).count()
             == 0
         )
-        assert page.locator("#stage img").count() == 1
+        assert soon(page, lambda: page.locator("#stage img").count() == 1)
         shown = page.inner_text("body")
         assert not set(shown) & set("\u202e\u2066\x1b\x07\x00")
         page.keyboard.press("j")
@@ -379,7 +380,7 @@ def test_hostile_names_and_answers_stay_text(opened: Callable[..., Page], hostil
 
 def test_a_million_characters_are_shown_a_piece_at_a_time(opened: Callable[..., Page], hostile: Path) -> None:
     page = opened(hostile, "#sample=__proto__")
-    assert looked_at(page) == "__proto__"
+    assert soon(page, lambda: looked_at(page) == "__proto__")
     before = len(page.inner_text("#detail"))
     assert before < 20_000
     page.get_by_role("button", name="more characters").first.click()
