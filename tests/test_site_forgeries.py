@@ -13,10 +13,12 @@ import pytest
 from many_entries import many_entries
 from site_pages import launched, opened
 
+from nova_bench.board.contradictions import embedded_digest
 from nova_bench.board.layout import entry_path, slug
 from nova_bench.board.record import record_path
 from nova_bench.board.site import build_leaderboard
 from nova_bench.board.site_entry import read_entry
+from nova_bench.catalog import load_task
 from nova_bench.errors import BundleError
 from nova_bench.signature import seal
 
@@ -202,3 +204,20 @@ def test_rejected_entry_is_marked_and_last_in_a_suite(board: Path) -> None:
         assert slug("acme:medvlm-000") in page.locator("#table tbody tr a").last.get_attribute("href")
         assert "rejected" in last
         assert not said
+
+
+def test_made_up_data_do_not_come_onto_the_board_of_real_data(tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    many_entries(board, models=2, tasks=1, is_synthetic=False)
+    (made,) = build_leaderboard(board)["boards"]
+    assert (made["n_entries"], made["left_out"]) == (2, [])
+    (path, _) = sorted(board.glob("entries/*/*.json"))
+    honest = json.loads(path.read_text())
+    digest = embedded_digest(load_task(honest["task"]["name"]))
+    assert digest is not None
+    entry = resigned(honest, lambda one: {**one, "data": digest[:12]})
+    entry["data"]["digest"] = digest
+    path.write_text(json.dumps(entry))
+    (made,) = build_leaderboard(board)["boards"]
+    assert made["n_entries"] == 1
+    assert "it calls them real" in made["left_out"][0]["reason"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nova_bench import catalog
 from nova_bench.adapter import remote_code
 from nova_bench.board import layout
 from nova_bench.board.bundle import SEED, card_json
@@ -260,3 +262,11 @@ def embedded_digest(task: Task) -> str | None:
             task.data, "mini", content=content_root() / "tasks" / "data", cache=nowhere, config=nowhere
         )
         return opened.digest
+
+
+@cache
+def embedded_digests() -> frozenset[str]:
+    """Return the digests of the embedded data sets of all tasks that come with nova-bench."""
+    tasks = [catalog.load_task(found.name) for found in catalog.find_all("tasks") if found.door == "content"]
+    one_each = {(task.data.mini, task.data.table): task for task in tasks}
+    return frozenset(filter(None, map(embedded_digest, one_each.values())))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from nova_bench.board import layout
+from nova_bench.board.contradictions import embedded_digests
 from nova_bench.board.entry_check import command_faults, other_run
 from nova_bench.board.record import VERIFICATIONS
 from nova_bench.board.zip_reader import read_regular
@@ -148,6 +149,8 @@ def _faults(entry: Entry, path: Path, is_synthetic: bool, protocols: Protocols) 
         yield f"lies at {'/'.join(path.parts[-3:])}, and says that it belongs at {place}"
     if (data["kind"] == "mini") != data["synthetic"]:
         yield f"data kind {data['kind']!r} with synthetic {data['synthetic']}: made-up data are `mini`, others are not"
+    if not is_synthetic and data["digest"] in embedded_digests():
+        yield "its data are the made-up set that comes with nova-bench, and it calls them real"
     if len(metrics) > MAX_METRICS:
         yield f"{len(metrics):,} metrics; at most {MAX_METRICS} are shown"
     compared = [] if entry["fairness"] is None else entry["fairness"]["comparisons"]
